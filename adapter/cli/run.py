@@ -1,0 +1,136 @@
+"""`hitl up` and the single processes that it runs: web, scheduler and, when embedded, Label Studio."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapter.cli.common import config_path, examples, opened, settings_of, state_of
+
+if TYPE_CHECKING:
+    from adapter.settings import Settings
+    from adapter.supervise import Child
+
+
+def up(
+    context: typer.Context,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log to the data folder only.")] = False,
+) -> None:
+    """Run web, scheduler and, if embedded, Label Studio under one supervisor. Ctrl-C ends all of them.
+
+    Settings come from config/adapter.yaml; HITL_<SECTION>__<KEY> in the environment overrides a key, such as HITL_WEB__PORT;
+    HITL_LABEL_STUDIO_TOKEN is the token. HITL_SECRETS_FILE names a file with such lines, HITL_CONFIG another settings file.
+    """
+    from adapter.cli.show import hint, say
+    from adapter.supervise import Supervisor
+
+    settings = settings_of(context, level="info")
+    with opened(context, level="info") as app:
+        app.projects()  # what is wrong with a label config is told before anything starts
+        assert app.store is not None  # migrated once, before two processes do it at once
+        assert app.secrets is not None
+    write = (lambda line: None) if quiet else say
+    supervisor = Supervisor(children(context, settings), write=write, logs=settings.home / "logs")
+    for line in _addresses(settings):
+        hint(line)
+    code = supervisor.run()
+    if code:
+        raise typer.Exit(code)
+
+
+def children(context: typer.Context, settings: Settings) -> list[Child]:
+    """Return the processes of `hitl up`. With an embedded server the others wait for its token."""
+    from adapter.app import embedded_token
+    from adapter.supervise import Child
+
+    path = str(Path(os.path.abspath(config_path(context))))
+    start = [sys.executable, "-m", "adapter", "--config", path, *(["--verbose"] if state_of(context).verbose else [])]
+    embedded = settings.label_studio.embedded
+    given = bool(settings.label_studio.token.get_secret_value())
+
+    def ready() -> bool:
+        return not embedded or given or bool(embedded_token(settings.home))
+
+    found = [Child("label-studio", [*start, "label-studio"])] if embedded else []
+    return [*found, Child("web", [*start, "web"], needs=ready), Child("scheduler", [*start, "scheduler"], needs=ready)]
+
+
+def _addresses(settings: Settings) -> list[str]:
+    conf, ours = settings.label_studio, settings.web
+    url = f"http://127.0.0.1:{conf.port}" if conf.embedded else conf.url
+    lines = [f"Label Studio: {url}", f"Dashboard: {ours.public_url or f'http://{ours.host}:{ours.port}'}"]
+    if conf.embedded:
+        password = "as set" if conf.password.get_secret_value() else f"in {settings.home / 'label-studio' / 'password'}"
+        lines.append(f"Log in as {conf.user}, password {password}")
+    return [*lines, f"Logs: {settings.home / 'logs'}"]
+
+
+def web(context: typer.Context) -> None:
+    """Run our endpoints alone: ML backend, webhooks, dashboard. `hitl up` does this for you."""
+    import uvicorn
+
+    from adapter.web.app import create_web
+
+    with opened(context) as app:
+        settings = app.settings
+        from adapter.cli.common import secrets_of
+        from adapter.logs import configure_logging
+
+        configure_logging(
+            "debug" if state_of(context).verbose else settings.log_level, settings.log_format, secrets=secrets_of(settings)
+        )
+        uvicorn.run(
+            create_web(app),
+            host=settings.web.host,
+            port=settings.web.port,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=10,
+        )
+
+
+def scheduler(context: typer.Context) -> None:
+    """Run the loop alone: pull, top up, consolidate, flag, train. `hitl up` does this for you.
+
+    Of several schedulers on one store one works; another takes over when it falls silent.
+    """
+    from adapter.schedule import run_scheduler
+
+    level = settings_of(context).log_level
+    with opened(context, level=level) as app:
+        run_scheduler(app)
+
+
+def label_studio(context: typer.Context) -> None:
+    """Run the embedded Label Studio alone (needs the extra `server`). `hitl up` does this for you."""
+    import signal
+    import threading
+
+    from adapter.cli.show import say
+    from adapter.label_studio.embedded import EmbeddedServer
+
+    settings = settings_of(context, level="info")
+    conf = settings.label_studio
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    server = EmbeddedServer(settings.home, conf.port, conf.user, conf.password.get_secret_value())
+    server.start()
+    try:
+        server.wait()
+        say(f"Label Studio answers on {server.url}")
+        ended.wait()
+    finally:
+        server.stop()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=examples("hitl up", "HITL_WEB__PORT=9191 hitl up --quiet"))(up)
+    app.command(epilog=examples("hitl web", "hitl --config /etc/hitl/adapter.yaml web"))(web)
+    app.command(epilog=examples("hitl scheduler", "HITL_LOG_FORMAT=json hitl scheduler"))(scheduler)
+    app.command("label-studio", epilog=examples("hitl label-studio"), hidden=True)(label_studio)

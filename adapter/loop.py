@@ -1,0 +1,272 @@
+"""The loop of one project: its jobs, each made of stages, each safe to be run at any time and to fail.
+
+A job that fails is told in one sentence, recorded, and tried again with growing pauses; the other jobs go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from adapter.errors import HitlError, StoreError
+from adapter.logs import plain
+
+if TYPE_CHECKING:
+    from adapter.stages.context import Project
+
+TRAIN_REQUESTED = "train_requested"
+"""Note of a project by which somebody asked for a training: any text, such as the time at which it was asked."""
+QUIET_RECORD_S = 60.0
+"""Seconds within which runs of a job that did the same as before are recorded once."""
+LONGEST_PAUSE_S = 60.0
+
+Stage = Callable[..., Any]
+log = structlog.get_logger("loop")
+
+
+def default_stages() -> dict[str, Stage]:
+    """Return the stages by verb, each imported when first called. `due` says whether a training is due and why."""
+    verbs = {verb: (f"adapter.stages.{verb}", verb) for verb in _VERBS}
+    verbs["due"] = ("adapter.stages.train", "due")
+    return {verb: _lazy(module, function) for verb, (module, function) in verbs.items()}
+
+
+_VERBS = ("ingest", "setup", "pull", "vote", "consolidate", "flag", "rank", "push", "train")
+
+
+def _lazy(module: str, function: str) -> Stage:
+    def call(*args: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module(module), function)(*args, **options)
+
+    return call
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error as one readable sentence."""
+    if isinstance(error, HitlError):
+        return str(error)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+@dataclass
+class _Trouble:
+    """How often in a row a job has failed, and until when it pauses (monotonic seconds)."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+class LoopRunner:
+    """One project's jobs. Each method runs one job now and returns whether it succeeded; none raises.
+
+    Jobs that talk to Label Studio (pull, the push of a top-up) never run over each other, nor do those that compute
+    (consolidate, flag, rank); a training runs beside all of them. stages: verb to stage, see `default_stages`.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        stages: Mapping[str, Stage],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        stopping: threading.Event | None = None,
+    ) -> None:
+        self.project = project
+        self.name = project.name
+        self._stages = stages
+        self._monotonic = monotonic
+        self._stopping = stopping or threading.Event()
+        self._desk = threading.Lock()
+        self._mind = threading.Lock()
+        self._training = threading.Lock()
+        self._trouble: dict[str, _Trouble] = {}
+        self._recorded: dict[str, tuple[Any, float]] = {}
+        self._done: dict[str, str] = {}
+        self._standing = False
+        self._connected = False
+
+    def pull(self) -> bool:
+        """Fetch what people did. Sets the project up first, until that has succeeded once."""
+        return self._guarded("pull", self._desk, self._pull)
+
+    def top_up(self) -> bool:
+        """Rank what changed since the last ranking, then push until the work window is full."""
+        return self._guarded("rank", self._mind, self._rank) and self._guarded("push", self._desk, self._push)
+
+    def consolidate(self) -> bool:
+        """Run labeling functions on what is new to them, then consolidate if any vote changed."""
+        return self._guarded("consolidate", self._mind, self._consolidate)
+
+    def flag(self) -> bool:
+        """Look for suspected errors; the stage itself sees whether any label changed."""
+        return self._guarded("flag", self._mind, self._flag)
+
+    def train(self) -> bool:
+        """Train if the policy says that it is time, or if somebody asked for it."""
+        return self._guarded("train", self._training, self._train)
+
+    def stop_training(self) -> None:
+        """End a training that is under way; the next one starts from the same labels."""
+        stop = self._stages.get("stop_training")
+        if stop is not None and self._training.locked():
+            stop(self.project)
+
+    def _guarded(self, job: str, lane: threading.Lock, body: Callable[[], bool]) -> bool:
+        """Run a job's body in its lane; a store that fails between stages is a failure of the job."""
+        with lane:
+            if self._pauses(job):
+                return False
+            started, clock = self.project.now(), self._monotonic()
+            try:
+                return body()
+            except Exception as error:
+                return self._failed(job, error, started, self._monotonic() - clock)
+
+    def _pull(self) -> bool:
+        return self._set_up() and self._run("pull", lambda: self._stages["pull"](self.project))
+
+    def _rank(self) -> bool:
+        if not self._standing:
+            return False
+        state = self._ranking_state()
+        return self._once("rank", state)
+
+    def _push(self) -> bool:
+        def push() -> Any:
+            report = self._stages["push"](self.project)
+            if getattr(report, "pushed", 0):
+                self._done.pop("rank", None)  # the ranking is used up in part
+            return report
+
+        return self._run("push", push)
+
+    def _consolidate(self) -> bool:
+        if not self._pool():
+            return True
+        if not self._run("vote", lambda: self._stages["vote"](self.project)):
+            return False
+        return self._once("consolidate", (self._people(), self.project.store.columns.versions(self.name, "votes")))
+
+    def _flag(self) -> bool:
+        return not self._pool() or self._run("flag", lambda: self._stages["flag"](self.project))
+
+    def _train(self) -> bool:
+        if not self._pool():
+            return True
+        projects = self.project.store.projects
+        asked = projects.notes(self.name).get(TRAIN_REQUESTED)
+        reason = "asked for" if asked is not None else self._stages["due"](self.project)
+        if reason is None:
+            return True
+        log.info("training starts", project=self.name, reason=reason)
+        ran = self._run("train", lambda: self._stages["train"](self.project))
+        if (
+            asked is not None
+            and not self._stopping.is_set()
+            and projects.notes(self.name).get(TRAIN_REQUESTED) == asked
+        ):
+            projects.note(self.name, TRAIN_REQUESTED, None)
+        return ran
+
+    def _once(self, job: str, state: Any) -> bool:
+        """Run a stage unless it has run for this state of what it reads."""
+        key = repr(state)
+        if self._done.get(job) == key:
+            return True
+        ran = self._run(job, lambda: self._stages[job](self.project))
+        if ran:
+            self._done[job] = key
+        return ran
+
+    def _set_up(self) -> bool:
+        """Ingest into an empty pool, make sure that the project stands in Label Studio, and connect our endpoints."""
+        empty = not self._standing and self.project.settings.data.path and not self._pool()
+        if empty and not self._run("ingest", lambda: self._stages["ingest"](self.project)):
+            return False
+        if self._standing and self._connected:
+            return True
+        notes: list[Any] = []
+
+        def stand() -> Any:
+            report = self._stages["setup"](self.project)
+            self._standing = True
+            notes.extend(getattr(report, "notes", ()))
+            if notes:
+                raise HitlError("; ".join(str(note).rstrip(".") for note in notes))
+            self._connected = True
+            return report
+
+        self._run("setup", stand)
+        return self._standing
+
+    def _pool(self) -> int:
+        return int(self.project.store.tasks.count(self.name))
+
+    def _model(self) -> str:
+        current = self.project.store.models.current(self.name)
+        return current.version if current else ""
+
+    def _people(self) -> tuple[str, int]:
+        return (self.project.store.annotations.digest(self.name), self._pool())
+
+    def _ranking_state(self) -> Any:
+        columns = self.project.store.columns
+        kinds = ("votes", "consensus")
+        return (self._model(), self._pool(), *(columns.versions(self.name, what) for what in kinds))
+
+    def _pauses(self, job: str) -> bool:
+        trouble = self._trouble.setdefault(job, _Trouble())
+        return self._stopping.is_set() or self._monotonic() < trouble.until
+
+    def _run(self, job: str, work: Callable[[], Any]) -> bool:
+        """Run one stage unless it pauses after a failure; log and record what came of it."""
+        if self._pauses(job):
+            return False
+        started, clock = self.project.now(), self._monotonic()
+        try:
+            report = work()
+        except Exception as error:
+            return self._failed(job, error, started, self._monotonic() - clock)
+        if self._trouble[job].failures:
+            log.info(f"{job} works again", project=self.name)
+        self._trouble[job] = _Trouble()
+        self._record(job, started, self._monotonic() - clock, plain(report), None)
+        return True
+
+    def _failed(self, job: str, error: Exception, started: datetime, seconds: float) -> bool:
+        trouble = self._trouble.setdefault(job, _Trouble())
+        trouble.failures += 1
+        pause = min(LONGEST_PAUSE_S, 2.0 ** (trouble.failures - 1))
+        trouble.until = self._monotonic() + pause
+        text = sentence(error)
+        log.error(f"{job} failed: {text}", project=self.name, next_try_s=round(pause))
+        log.debug(f"{job} failed", project=self.name, exc_info=error)
+        self._record(job, started, seconds, {}, text)
+        return False
+
+    def _record(self, job: str, started: datetime, seconds: float, report: Any, error: str | None) -> None:
+        shown = {key: value for key, value in report.items() if key != "seconds"} if isinstance(report, dict) else {}
+        now = self._monotonic()
+        last, at = self._recorded.get(job, (None, -QUIET_RECORD_S))
+        if error is None and last == shown and now - at < QUIET_RECORD_S:
+            return
+        if error is None and last is not None and last != shown:
+            log.info(job, project=self.name, **_figures(shown))
+        try:
+            self.project.store.runs.record(self.name, job, started, seconds, shown, error)
+        except StoreError as failure:
+            log.error(f"the run of {job} could not be recorded: {failure}", project=self.name)
+        self._recorded[job] = (shown if error is None else None, now)
+
+
+def _figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The short, telling part of a report, for a log line."""
+    return {key: value for key, value in report.items() if isinstance(value, int | str) and value not in (0, "", False)}

@@ -1,0 +1,124 @@
+"""The shape of all settings: one frozen, strict `Settings`. `adapter.settings_file` reads it; nothing else reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of every settings section: frozen, unknown keys refused, secrets hidden in `repr`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(Section):
+    """url: SQLAlchemy URL; empty means SQLite in the data folder. artifacts: fsspec URL; empty means the data folder."""
+
+    url: SecretStr = SecretStr("")
+    artifacts: str = ""
+
+
+class LabelStudioSettings(Section):
+    """url: where Label Studio answers. token: legacy or personal access token (secret). embedded: start our own server;
+    then port, user and password (secret; made and kept in the data folder if empty) are used and the token is made."""
+
+    url: str = "http://127.0.0.1:8080"
+    token: SecretStr = SecretStr("")
+    embedded: bool = False
+    port: Port = 8080
+    user: str = "admin@localhost.local"
+    password: SecretStr = SecretStr("")
+    timeout_s: Seconds = 60.0
+
+
+class WebSettings(Section):
+    """Our own endpoints. public_url: the address under which Label Studio reaches us; empty means http://host:port.
+    backend_user and backend_password: Basic auth of the ML backend. webhook_secret: sent in the header X-Hitl-Secret.
+    Empty secrets are made once and kept in the data folder. max_body_mb: larger requests get 413."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9090
+    public_url: str = ""
+    backend_user: str = "label-studio"
+    backend_password: SecretStr = SecretStr("")
+    webhook_secret: SecretStr = SecretStr("")
+    max_body_mb: Annotated[float, Field(gt=0, le=1024)] = 64.0
+
+
+class ScheduleSettings(Section):
+    """Seconds between runs of each job; jitter_s is added at random; lease_s is how long a silent scheduler keeps its lease."""
+
+    pull_s: Seconds = 5.0
+    top_up_s: Seconds = 5.0
+    consolidate_s: Seconds = 30.0
+    train_s: Seconds = 10.0
+    flag_s: Seconds = 60.0
+    jitter_s: Annotated[float, Field(ge=0)] = 0.5
+    lease_s: Seconds = 15.0
+
+
+class DataSettings(Section):
+    """Where a project's tasks come from. path: file, folder or `label-studio:<project id>`; relative to the settings file.
+    format: `auto` by ending. id_column: stable id; empty means by content. subgroups: columns for bias audits.
+    field: for a folder, the task field that gets each file."""
+
+    path: str = ""
+    format: Literal["auto", "csv", "jsonl", "parquet", "folder", "label-studio"] = "auto"
+    id_column: str = ""
+    subgroups: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    field: str = ""
+
+
+class BackendSettings(Section):
+    """A model backend: dotted path `module:factory` and its options."""
+
+    path: str = "backends.linear:Linear"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProjectSettings(Section):
+    """One project: `config/projects/<name>.yaml`.
+
+    label_config: path of the XML, relative to the config folder. labeling_functions: importable module or package, or a
+    path; empty means `labeling_functions/<name>` if it is there. mode: `window` keeps the pool here and pushes a work
+    window; `in-place` serves a Label Studio project whose tasks are already there. project_id: adopt this Label Studio
+    project instead of making one.
+    """
+
+    name: str = ""
+    title: str = ""
+    label_config: Path
+    data: DataSettings = DataSettings()
+    labeling_functions: str = ""
+    backend: BackendSettings = BackendSettings()
+    mode: Literal["window", "in-place"] = "window"
+    project_id: int | None = None
+    blind: BlindPolicy = BlindPolicy()
+    window: WindowPolicy = WindowPolicy()
+    rank: RankPolicy = RankPolicy()
+    consolidate: ConsolidatePolicy = ConsolidatePolicy()
+    flag: FlagPolicy = FlagPolicy()
+    train: TrainPolicy = TrainPolicy()
+
+
+class Settings(Section):
+    """Everything. home: the data folder. config: the folder that adapter.yaml is in."""
+
+    home: Path
+    config: Path
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    store: StoreSettings = StoreSettings()
+    label_studio: LabelStudioSettings = LabelStudioSettings()
+    web: WebSettings = WebSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    projects: dict[str, ProjectSettings] = Field(default_factory=dict)

@@ -1,0 +1,181 @@
+"""The account of a simulation: what the server holds against what our store holds, and how good each model was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from adapter.bundle import Bundle
+from adapter.kinds import kind_of
+from adapter.ports import PlatformPrediction, PlatformTask
+from adapter.simulate.gold import GoldSet
+from adapter.stages.context import Project
+from adapter.stages.evidence import people_labels, restored
+from adapter.vocabulary import Control, JsonObject, ModelState, ModelVersion, Value
+
+CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One task that one annotator was served. at: seconds since the start. submitted: annotation id."""
+
+    annotator: str
+    task_id: int
+    priority: int
+    at: float
+    submitted: int
+    cancelled: bool = False
+
+
+def compare_with_server(
+    project: Project, tasks: Sequence[PlatformTask], predictions: Sequence[PlatformPrediction], served: Sequence[Served]
+) -> JsonObject:
+    """Compare annotations, tasks and predictions one by one with the server's own.
+
+    lost: annotations that the server, or an annotator who got an answer to a submit, has and our store has not, or has with
+    other values. duplicated: tasks that carry the same key twice, predictions of one version twice on a task, and votes of
+    ours that the server has not.
+    """
+    theirs = {a.id: (task, a) for task in tasks for a in task.annotations}
+    ours = {a.id: a for rows in project.store.annotations.voting(project.name).values() for a in rows}
+    skipped = {a.id for _, a in theirs.values() if a.cancelled}
+    lost = []
+    for number, (task, annotation) in theirs.items():
+        if annotation.cancelled:
+            continue
+        mine = ours.get(number)
+        wanted = {
+            control.name: kind_of(control.kind).read(control, annotation.result) for control in project.space.controls
+        }
+        wanted = {name: value for name, value in wanted.items() if value is not None}
+        if mine is None or mine.task_id != task.key or _plain(mine.values) != _plain(wanted):
+            lost.append(number)
+    lost += [row.submitted for row in served if row.submitted not in theirs]
+    keys = Counter(task.key for task in tasks)
+    pairs = Counter((p.task_id, p.model_version) for p in predictions)
+    known = {p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
+    return {
+        "lost": len(lost),
+        "lost_ids": lost[:20],
+        "duplicated": sum(n - 1 for n in keys.values())
+        + sum(n - 1 for n in pairs.values())
+        + len([number for number in ours if number not in theirs]),
+        "duplicated_tasks": sum(n - 1 for n in keys.values()),
+        "duplicated_predictions": sum(n - 1 for n in pairs.values()),
+        "unplaced": len([task for task in tasks if task.key not in known]),
+        "annotations_there": len(theirs) - len(skipped),
+        "annotations_here": len(ours),
+        "skipped": len(skipped),
+        "predictions": len(predictions),
+    }
+
+
+def _plain(values: Mapping[str, Value]) -> dict[str, list[str]]:
+    return {name: list(value) for name, value in values.items()}
+
+
+def served_order(served: Sequence[Served], *, asked_again: set[int]) -> JsonObject:
+    """Count where an annotator was served a task of lower priority before one of higher priority.
+
+    Tasks asked again later (second looks, several people) are left out: they return when the queue allows it.
+    """
+    inversions = counted = 0
+    last: dict[str, int] = {}
+    for row in sorted(served, key=lambda row: row.at):
+        if row.task_id in asked_again:
+            continue
+        counted += 1
+        if row.priority < last.get(row.annotator, 0):
+            inversions += 1
+        last[row.annotator] = max(row.priority, last.get(row.annotator, 0))
+    return {"served": counted, "inversions": inversions}
+
+
+def curve(project: Project, control: Control, gold: GoldSet) -> list[JsonObject]:
+    """Return, for every trained version in order: human labels it was made from, accuracy on the test split, and accuracy of
+    the whole pool if labels were people's where there were any by then and the model's elsewhere."""
+    points = []
+    for model in project.store.models.all(project.name):
+        bundle = Bundle.load(project.artifacts.get_folder(model.uri))
+        points.append(
+            {
+                "version": model.version,
+                "labels": int(model.metrics.get("annotations", 0)),
+                "test_accuracy": test_accuracy(bundle, control, gold),
+                "pool_accuracy": pool_accuracy(project, bundle, control, gold, model.created_at),
+                "promoted": model.state in (ModelState.CURRENT, ModelState.RETIRED),
+            }
+        )
+    return points
+
+
+def test_accuracy(bundle: Bundle, control: Control, gold: GoldSet) -> float | None:
+    """Return the share of test tasks whose label the model gets exactly right."""
+    if not gold.test:
+        return None
+    right = 0
+    for start in range(0, len(gold.test), CHUNK):
+        part = gold.test[start : start + CHUNK]
+        right += sum(
+            said == wanted
+            for said, (_, wanted) in zip(_decided(bundle, control, [data for data, _ in part]), part, strict=True)
+        )
+    return right / len(gold.test)
+
+
+test_accuracy.__test__ = False  # type: ignore[attr-defined] # pytest shall not take it for a test
+
+
+def pool_accuracy(project: Project, bundle: Bundle, control: Control, gold: GoldSet, at: datetime | None) -> float:
+    """Return the accuracy of the pool's labels: people's consensus where they had labelled by `at`, else the model."""
+    labelled_by = {
+        task_id
+        for task_id, rows in project.store.annotations.voting(project.name).items()
+        if at is None or any(row.created_at <= at for row in rows)
+    }
+    people = {t: row for t, row in people_labels(project, control).items() if t in labelled_by}
+    right = total = 0
+    for tasks in project.store.tasks.stream(project.name, CHUNK):
+        for task, said in zip(tasks, _decided(bundle, control, [task.data for task in tasks]), strict=True):
+            final = restored(control, people[task.id].value) if task.id in people else said
+            right += final == gold.gold[task.id]
+            total += 1
+    return right / total
+
+
+def _decided(bundle: Bundle, control: Control, examples: Sequence[JsonObject]) -> list[Value | None]:
+    kind = kind_of(control.kind)
+    rows = bundle.predict(examples)[control.name]
+    return [None if np.isnan(row).any() else kind.decide(control, row)[0] for row in rows]
+
+
+def flags_found(project: Project, control: Control, gold: GoldSet) -> JsonObject:
+    """Return how many label issues were raised and how many of them doubted a label that was wrong by gold."""
+    raised = [f for f in project.store.flags.all(project.name) if f.control == control.name and f.reason == "label issue"]
+    true = 0
+    for item in raised:
+        given = item.evidence.get("given")
+        labels = tuple(given) if isinstance(given, list | tuple) else (given,)
+        true += labels != tuple(gold.gold[item.task_id])
+    by_reason = Counter(str(f.reason) for f in project.store.flags.all(project.name))
+    return {"found": len(raised), "true": true, "by_reason": dict(by_reason)}
+
+
+def model_rows(models: Sequence[ModelVersion]) -> list[JsonObject]:
+    """Return the versions with whether each was promoted and what the gate said."""
+    return [
+        {
+            "version": m.version,
+            "state": str(m.state),
+            "promoted": m.state in (ModelState.CURRENT, ModelState.RETIRED),
+            "labels": m.metrics.get("annotations"),
+            "used_weak": m.metrics.get("used_weak"),
+            "verdict": m.verdict.get("sentence", ""),
+        }
+        for m in models
+    ]

@@ -1,0 +1,189 @@
+"""`hitl simulate`: options in, one JSON object out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from adapter.app import App
+from adapter.errors import DataError, LabelConfigError, SettingsError
+from adapter.label_studio.label_config import parse_label_config
+from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
+from adapter.settings import BackendSettings, DataSettings, ProjectSettings, Settings
+from adapter.simulate.account import (
+    Served,
+    compare_with_server,
+    curve,
+    flags_found,
+    model_rows,
+    pool_accuracy,
+    served_order,
+)
+from adapter.simulate.gold import GoldSet, split_gold
+from adapter.simulate.people import parse_people
+from adapter.stages.evidence import WEAK_NOTE
+from adapter.vocabulary import JsonObject, LabelSpace
+
+NAME = "simulation"
+
+
+@dataclass(frozen=True, slots=True)
+class SimulateOptions:
+    """What `hitl simulate` takes. budget: human annotations. batch: annotations between two turns of the loop, and the work
+    window. kills: how often web or scheduler are killed. drop_webhooks: every second webhook never arrives."""
+
+    data: Path
+    label_config: Path
+    gold: str
+    platform: Literal["label-studio", "memory"] = "memory"
+    lfs: str = ""
+    backend: str = "backends.linear:Linear"
+    annotators: str = ""
+    budget: int = 300
+    batch: int = 25
+    strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
+    seed: int = 0
+    test_share: float = 0.2
+    limit: int | None = None
+    seconds: float = 0.2
+    kills: int = 0
+    drop_webhooks: bool = False
+    home: Path | None = None
+    out: Path | None = None
+
+
+def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | None = None) -> JsonObject:
+    """Run the loop and return its account; writes it to `options.out` too. A temporary data folder is removed at the end."""
+    space = _space(options.label_config)
+    folder = options.home or Path(tempfile.mkdtemp(prefix="hitl-simulate-"))
+    started = time.perf_counter()
+    try:
+        gold = split_gold(
+            options.data,
+            space.controls[0],
+            options.gold,
+            folder / "gold-free",
+            test_share=options.test_share,
+            seed=options.seed,
+            limit=options.limit,
+        )
+        people = parse_people(options.annotators, seconds=options.seconds)
+        if options.platform == "memory":
+            from adapter.simulate.memory import run_in_memory
+
+            settings = simulation_settings(options, folder, gold, space)
+            app, served = run_in_memory(
+                settings, NAME, people, gold, budget=options.budget, batch=options.batch, seed=options.seed, progress=progress
+            )
+            account = _account(app, gold, served, options)
+            app.close()
+        else:
+            from adapter.simulate.live import LiveRun
+
+            settings = simulation_settings(options, folder, gold, space)
+            with LiveRun(settings, NAME, people, gold, options, progress) as run:
+                served = run.work()
+                account = _account(run.app, gold, served, options)
+                account |= {"kills": run.kills, "webhooks": run.webhooks()}
+        account["seconds"] = round(time.perf_counter() - started, 2)
+    finally:
+        if options.home is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(account, indent=2, default=str) + "\n", encoding="utf-8")
+    return account
+
+
+def _space(path: Path) -> LabelSpace:
+    try:
+        space = parse_label_config(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise LabelConfigError(f"it cannot be read ({type(error).__name__})", where=str(path)) from error
+    if len(space.controls) != 1:
+        raise DataError(
+            f"it has {len(space.controls)} controls",
+            where=str(path),
+            remedy="A simulation has one gold column: give a label config with one control.",
+        )
+    return space
+
+
+def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, space: LabelSpace) -> Settings:
+    """Return settings as a user would write them for this run. The window is small, so that every model has its say."""
+    if options.batch < 1 or options.budget < 1:
+        raise SettingsError("--batch and --budget are 1 or more", where="hitl simulate")
+    config = folder / "config"
+    (config / "label_configs").mkdir(parents=True, exist_ok=True)
+    label_config = config / "label_configs" / f"{NAME}.xml"
+    label_config.write_text(space.config, encoding="utf-8")
+    project = ProjectSettings(
+        name=NAME,
+        title=f"Simulation {options.data.stem} {options.seed}",
+        label_config=label_config,
+        data=DataSettings(path=str(gold.pool), format="jsonl", id_column="id"),
+        labeling_functions=str(Path(options.lfs).resolve()) if options.lfs else "none",
+        backend=BackendSettings(path=options.backend),
+        blind=BlindPolicy(seed=options.seed),
+        window=WindowPolicy(
+            size=options.batch, low_water=max(options.batch // 2, 1), budget=options.budget
+        ),
+        rank=RankPolicy(strategy=options.strategy, seed=options.seed),
+        consolidate=ConsolidatePolicy(seed=options.seed),
+        flag=FlagPolicy(seed=options.seed, min_labels=max(40, options.batch)),
+        train=TrainPolicy(
+            min_labels=min(20, options.budget), min_new=options.batch, max_wait_s=60, seed=options.seed, min_gate=5
+        ),
+    )
+    return Settings(home=folder / "data", config=config, log_level="warning", projects={NAME: project})
+
+
+def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOptions) -> dict[str, Any]:
+    from adapter.bundle import Bundle
+
+    project = app.project(NAME)
+    control = project.space.controls[0]
+    platform_id = project.platform_id
+    assert platform_id is not None
+    tasks = list(project.platform.tasks(platform_id))
+    compared = compare_with_server(project, tasks, project.platform.predictions(platform_id), served)
+    totals = project.store.annotations.totals(project.name)
+    again = {p.platform_id for p in project.store.ledger.placements(project.name) if p.overlap > 1}
+    models = project.store.models.all(project.name)
+    points = curve(project, control, gold)
+    current = project.store.models.current(project.name)
+    final = None
+    if current is not None:
+        bundle = Bundle.load(project.artifacts.get_folder(current.uri))
+        final = pool_accuracy(project, bundle, control, gold, None)
+    weak = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name, {})
+    return {
+        "tasks": gold.size,
+        "annotations": totals.votes,
+        "lost": compared["lost"],
+        "duplicated": compared["duplicated"],
+        "curve": points,
+        "models": model_rows(models),
+        "flags": flags_found(project, control, gold),
+        "weak": weak.get("table", []),
+        "pool_accuracy": final,
+        "order": served_order(served, asked_again=again),
+        "server": compared,
+        "pushed": len(tasks),
+        "skipped": totals.cancelled,
+        "annotators": totals.annotators,
+        "test": len(gold.test),
+        "rejected": gold.rejected,
+        "faults": {f"{s} ({w})": n for (s, w), n in project.store.faults.counts(project.name).items()},
+        "seed": options.seed,
+        "platform": options.platform,
+        "strategy": options.strategy,
+        "python": sys.version.split()[0],
+    }

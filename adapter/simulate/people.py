@@ -1,0 +1,164 @@
+"""Simulated annotators: how well they label, how fast, and what they say of one task.
+
+What an annotator says of a task depends on the seed, the annotator and the task alone, never on the order of work.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from adapter.errors import DataError, nearest
+from adapter.vocabulary import Control, Value
+
+DEFAULT_SKILLS = (0.98, 0.95, 0.85)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One simulated annotator.
+
+    skill: share of labels that are right; errors fall on the other labels evenly. confusion: gold label to label to
+    probability; replaces skill. seconds: median time for one task, in seconds of the simulation. skip: share skipped.
+    stored: task to that person's stored label, which is replayed instead.
+    """
+
+    name: str
+    skill: float = 0.95
+    confusion: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    seconds: float = 1.0
+    skip: float = 0.0
+    stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_people(spec: str, *, seconds: float = 1.0) -> list[Person]:
+    """Return annotators from SPEC: a number (`3`), skills (`.98,.95,.85`), skill and seconds (`.98@2,.95@1`), a YAML or JSON
+    file with a list of {name, skill, confusion, seconds, skip}, or a CSV of stored votes with columns task, annotator,
+    label. Raises DataError with what is wrong and where."""
+    if not spec:
+        return _skilled(DEFAULT_SKILLS, seconds)
+    path = Path(spec)
+    if path.suffix in {".yaml", ".yml", ".json"}:
+        return _from_file(path, seconds)
+    if path.suffix == ".csv":
+        return _stored_votes(path, seconds)
+    if spec.isdigit():
+        count = int(spec)
+        if not 1 <= count <= 100:
+            raise DataError(f"{count} annotators", where="--annotators", remedy="Give 1 to 100.")
+        return _skilled([DEFAULT_SKILLS[i % len(DEFAULT_SKILLS)] for i in range(count)], seconds)
+    people = []
+    for number, part in enumerate(spec.split(","), start=1):
+        skill, _, pace = part.partition("@")
+        try:
+            people.append(Person(f"annotator-{number}", _share(float(skill)), seconds=float(pace) if pace else seconds))
+        except ValueError as error:
+            raise DataError(
+                f"'{part}' is no annotator",
+                where="--annotators",
+                remedy="Write a number of people, skills such as .98,.95,.85, skill and seconds as .98@2, or a file.",
+            ) from error
+    return people
+
+
+def _skilled(skills: Sequence[float], seconds: float) -> list[Person]:
+    return [Person(f"annotator-{n}", skill, seconds=seconds) for n, skill in enumerate(skills, start=1)]
+
+
+def _share(value: float) -> float:
+    if not 0 <= value <= 1:
+        raise ValueError(value)
+    return value
+
+
+def _from_file(path: Path, seconds: float) -> list[Person]:
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"annotators cannot be read ({type(error).__name__})", where=str(path)) from error
+    if isinstance(entries, dict):
+        entries = entries.get("annotators")
+    if not isinstance(entries, list) or not entries:
+        raise DataError("a list of annotators is wanted", where=str(path), remedy="Write - name: ann, skill: 0.95.")
+    people = []
+    valid = {"name", "skill", "confusion", "seconds", "skip"}
+    for number, entry in enumerate(entries, start=1):
+        if not isinstance(entry, dict):
+            raise DataError(f"entry {number} is not a mapping", where=str(path))
+        for key in entry:
+            if key not in valid:
+                raise DataError(f"entry {number} has an unknown key '{key}'", where=str(path), remedy=nearest(key, valid))
+        people.append(
+            Person(
+                name=str(entry.get("name", f"annotator-{number}")),
+                skill=_share(float(entry.get("skill", 0.95))),
+                confusion=entry.get("confusion", {}),
+                seconds=float(entry.get("seconds", seconds)),
+                skip=_share(float(entry.get("skip", 0.0))),
+            )
+        )
+    return people
+
+
+def _stored_votes(path: Path, seconds: float) -> list[Person]:
+    votes: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {"task", "annotator", "label"} - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"columns missing: {', '.join(sorted(missing))}", where=str(path))
+            for row in reader:
+                votes[row["annotator"]][row["task"]] = tuple(row["label"].split("|"))
+    except OSError as error:
+        raise DataError(f"stored votes cannot be read ({type(error).__name__})", where=str(path)) from error
+    return [Person(name, stored=labels, seconds=seconds) for name, labels in sorted(votes.items())]
+
+
+def answer(person: Person, control: Control, task_id: str, gold: Value | None, seed: int) -> Value | None:
+    """Return what this person says of a task; None to skip it (always, if there is neither gold nor a stored vote)."""
+    if person.stored:
+        stored = person.stored.get(task_id)
+        return tuple(label for label in control.labels if label in stored) if stored else None
+    rng = _dice(person.name, task_id, control.name, seed)
+    if gold is None or rng.random() < person.skip:
+        return None
+    if not control.multiple:
+        return (_single(person, control.labels, gold[0], rng),)
+    # Several labels: each one is seen as it is with the person's skill.
+    kept = [label for label in control.labels if (label in gold) == (rng.random() < person.skill)]
+    return tuple(kept) or tuple(gold)
+
+
+def _single(person: Person, labels: Sequence[str], gold: str, rng: np.random.Generator) -> str:
+    row = person.confusion.get(gold)
+    if row:
+        share = np.array([float(row.get(label, 0.0)) for label in labels])
+        return labels[int(rng.choice(len(labels), p=share / share.sum()))]
+    if rng.random() < person.skill or len(labels) == 1:
+        return gold
+    others = [label for label in labels if label != gold]
+    return others[int(rng.integers(len(others)))]
+
+
+def pace(person: Person, task_id: str, seed: int) -> float:
+    """Return how long this person takes for a task, in seconds: log-normal around the median."""
+    return float(person.seconds * np.exp(0.3 * _dice(person.name, task_id, "pace", seed).standard_normal()))
+
+
+def _dice(*parts: object) -> np.random.Generator:
+    key = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(key[:8], "big"))
+
+
+def people_table(people: Sequence[Person]) -> str:
+    """Return the annotators in one line, for the log."""
+    return json.dumps([{"name": p.name, "skill": p.skill, "seconds": p.seconds, "stored": len(p.stored)} for p in people])

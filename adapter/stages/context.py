@@ -1,0 +1,108 @@
+"""What a stage is given: one project with everything it may touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapter.core.blind import is_blind
+from adapter.policies import BlindPolicy
+from adapter.settings import ProjectSettings, WebSettings
+from adapter.vocabulary import LabelSpace
+
+if TYPE_CHECKING:
+    from adapter.artifacts import Artifacts
+    from adapter.artifacts.columns import ColumnStore
+    from adapter.labeling import LabelingFunction
+    from adapter.media import Media
+    from adapter.ports import Platform
+    from adapter.store import Store
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Secrets that the faces need. Hidden in `repr`."""
+
+    backend_password: str
+    webhook_secret: str
+    media_key: bytes
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project: settings, label space, store, artifacts, platform, time.
+
+    Nothing here is connected until it is used. home: the data folder. config: the folder of adapter.yaml.
+    """
+
+    name: str
+    settings: ProjectSettings
+    space: LabelSpace
+    store: Store
+    artifacts: Artifacts
+    columns: ColumnStore
+    home: Path
+    config: Path
+    web: WebSettings
+    secrets: Secrets
+    now: Callable[[], datetime]
+    make_platform: Callable[[], Platform]
+
+    @property
+    def platform(self) -> Platform:
+        """Label Studio, connected at first use."""
+        return self.make_platform()
+
+    @property
+    def platform_id(self) -> int | None:
+        """The Label Studio project that this one is bound to, if any."""
+        row = self.store.projects.get(self.name)
+        return row.platform_id if row else None
+
+    @property
+    def public_url(self) -> str:
+        """The address under which Label Studio and browsers reach our endpoints, without a slash at the end."""
+        return (self.web.public_url or f"http://{self.web.host}:{self.web.port}").rstrip("/")
+
+    @property
+    def title(self) -> str:
+        """The project's title in Label Studio."""
+        return self.settings.title or self.name
+
+    @property
+    def backend_title(self) -> str:
+        """The title of our ML backend there. Unlike any model version, so that stored predictions are shown."""
+        return f"hitl {self.name}"
+
+    @cached_property
+    def media(self) -> Media:
+        """Files of a folder project: signed addresses for browsers, bytes for backends."""
+        from adapter.media import Media
+
+        root = Path(self.settings.data.path) if self.settings.data.path else self.home
+        return Media(root=root, project=self.name, secret=self.secrets.media_key, public_url=self.public_url)
+
+    def functions(self) -> list[LabelingFunction]:
+        """Load the project's labeling functions; raises FunctionsError when their module does not import."""
+        from adapter.labeling import discover
+
+        spec = self.settings.labeling_functions
+        if spec == "none":
+            return []
+        return discover(spec) if spec else []
+
+    def is_blind(self, task_id: str) -> bool:
+        """Whether a task belongs to the blind sample."""
+        return is_blind(task_id, self.blind)
+
+    @property
+    def blind(self) -> BlindPolicy:
+        """The policy of the blind sample."""
+        return self.settings.blind

@@ -1,0 +1,132 @@
+"""What stages read of the store, as arrays: people's labels, weak labels, the current model's probabilities."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from adapter.bundle import Bundle
+from adapter.kinds import kind_of
+from adapter.ports import Floats
+from adapter.stages.context import Project
+from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, LabelSpace, Task, Value
+
+WEAK = "consensus"
+WEAK_NOTE = "weak"
+CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What is known of tasks before a person looks: a version, and probabilities by control."""
+
+    version: str
+    bundle: Bundle
+
+    def probabilities(self, examples: Sequence[JsonObject]) -> dict[str, Floats]:
+        """Return control to (n, k); rows of NaN where it cannot tell."""
+        return self.bundle.predict(examples)
+
+
+def current_judge(project: Project) -> Judge | None:
+    """Load the current model; None while there is none. Raises ModelError on damaged files."""
+    current = project.store.models.current(project.name)
+    if current is None:
+        return None
+    return Judge(current.version, Bundle.load(project.artifacts.get_folder(current.uri)))
+
+
+def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floats:
+    """Return the model's probabilities over the pool (n, k), computing only rows that this version has not seen."""
+    total = project.store.tasks.count(project.name)
+    name, version = "model", judge.version
+    for lo, hi in project.columns.missing(project.name, "probabilities", control.name, name, version, total):
+        for start in range(lo, hi, CHUNK):
+            stop = min(start + CHUNK, hi)
+            tasks = project.store.tasks.between(project.name, start, stop)
+            answers = judge.probabilities([task.data for task in tasks])
+            for other in project.space.controls:
+                project.columns.write(project.name, "probabilities", other.name, name, version, start, answers[other.name])
+    array: Floats = project.columns.read(
+        project.name, "probabilities", control.name, name, version, total, fill=np.nan
+    )
+    return array
+
+
+def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats] | None:
+    """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without any."""
+    chosen = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name)
+    if not chosen or not chosen.get("version"):
+        return None
+    total = project.store.tasks.count(project.name)
+    source, version = chosen["chosen"], chosen["version"]
+    array: Floats = project.columns.read(project.name, WEAK, control.name, source, version, total, fill=np.nan)
+    if array.ndim != 2:
+        return None
+    return f"weak-{source}-{version[:8]}", array
+
+
+def people_labels(project: Project, control: Control) -> dict[str, Consensus]:
+    """Return task id to people's consensus, where there is one."""
+    return {row.task_id: row for row in project.store.consensus.all(project.name, control.name) if row.value is not None}
+
+
+def restored(control: Control, value: object) -> Value:
+    """Return a value as its kind writes it, after a trip through the store."""
+    return kind_of(control.kind).canonical(control, value)
+
+
+def values_by_annotator(annotations: Sequence[Annotation], control: Control) -> dict[str, Value]:
+    """Return annotator to value for one task; the latest annotation of each person counts."""
+    latest: dict[str, Annotation] = {}
+    for annotation in annotations:
+        if annotation.votes and control.name in annotation.values:
+            before = latest.get(annotation.annotator)
+            if before is None or (annotation.updated_at, annotation.id) > (before.updated_at, before.id):
+                latest[annotation.annotator] = annotation
+    return {who: restored(control, annotation.values[control.name]) for who, annotation in sorted(latest.items())}
+
+
+def group_of(tasks: Sequence[Task]) -> list[str]:
+    """Return one group name for each task: exact duplicates share one."""
+    return [task.duplicate_of or task.id for task in tasks]
+
+
+def digest(*parts: object) -> str:
+    """Return a short stable digest of values with a stable `repr` (str, numbers, tuples, lists)."""
+    return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
+
+
+def codes(control: Control, votes: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, int]]:
+    """Return task to annotator to label index; for a control with several labels, one unit for each (task, label)."""
+    out: dict[str, dict[str, int]] = defaultdict(dict)
+    for task_id, by_person in votes.items():
+        for who, value in by_person.items():
+            if control.multiple:
+                for label in control.labels:
+                    out[f"{task_id}\x1f{label}"][who] = int(label in value)
+            else:
+                out[task_id][who] = control.labels.index(value[0])
+    return dict(out)
+
+
+def prelabel(space: LabelSpace, probabilities: Mapping[str, Floats], row: int) -> tuple[list[JsonObject], float] | None:
+    """Return (result, confidence) of one example over all controls; None if no control could be predicted.
+
+    Confidence is that of the least certain control, since a person has to look at all of them.
+    """
+    result: list[JsonObject] = []
+    confidence = 1.0
+    for control in space.controls:
+        answer = probabilities.get(control.name)
+        if answer is None or np.isnan(answer[row]).any():
+            continue
+        kind = kind_of(control.kind)
+        value, sure = kind.decide(control, answer[row])
+        result += kind.write(control, value)
+        confidence = min(confidence, sure)
+    return (result, float(np.clip(confidence, 0.0, 1.0))) if result else None

@@ -1,0 +1,272 @@
+"""Push: top up the work window in Label Studio, with pre-labels, in priority order. Idempotent: intent, effect, landed.
+
+A kill between the three leaves an intent, which the next push completes by looking up what really landed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from adapter.errors import PlatformRejected
+from adapter.ports import Floats, NewPrediction, NewTask, PlatformProject
+from adapter.stages.asks import ask_again
+from adapter.stages.context import Project
+from adapter.stages.evidence import Judge, current_judge, prelabel, weak_probabilities
+from adapter.stages.rank import rank
+from adapter.stages.reports import PushReport
+from adapter.stages.setup import setup
+from adapter.store import Intent, Placement
+from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Task
+
+BATCH = 1000
+
+
+def push(project: Project, *, connect: bool = False) -> PushReport:
+    """Complete interrupted pushes, top up the window, store missing pre-labels, switch the model version, ask again."""
+    started = time.perf_counter()
+    platform_id = project.platform_id
+    if platform_id is None:
+        platform_id = setup(project, connect=connect).platform_id
+    there = project.platform.project(platform_id)
+    reconciled = reconcile(project, platform_id)
+    note = ""
+    pushed = 0
+    if project.settings.mode == "window":
+        pushed, note = _top_up(project, platform_id)
+    else:
+        _order_by_score(project, there)
+    prelabelled, version = prelabel_open(project, there)
+    asked, flagged = ask_again(project)
+    return PushReport(
+        pushed=pushed,
+        reconciled=reconciled,
+        prelabelled=prelabelled,
+        version=version,
+        asked=asked,
+        flagged=flagged,
+        open=len(open_placements(project)),
+        note=note,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def open_placements(project: Project) -> list[Placement]:
+    """Return the tasks that are in Label Studio and still need somebody, in priority order."""
+    rows = [p for p in project.store.ledger.placements(project.name) if not p.done and not p.gone]
+    return sorted(rows, key=lambda p: p.priority)
+
+
+def reconcile(project: Project, platform_id: int) -> int:
+    """Complete a push that was interrupted: what landed is noted, surplus copies go, the rest is sent now."""
+    pending = project.store.ledger.pending(project.name)
+    if not pending:
+        return 0
+    found = project.platform.find_tasks(platform_id, [intent.task_id for intent in pending])
+    surplus = [place for places in found.values() for place in places[1:]]
+    if surplus:
+        project.platform.delete_tasks(platform_id, surplus)
+    project.store.ledger.landed(project.name, {key: places[0] for key, places in found.items()})
+    _send(project, platform_id, [intent for intent in pending if intent.task_id not in found])
+    return len(pending)
+
+
+def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
+    """Push the next tasks of the ranking if the window has drained; return how many, and why none if none."""
+    window = project.settings.window
+    waiting = open_placements(project)
+    if len(waiting) >= max(window.low_water, 1):
+        return 0, f"{len(waiting)} tasks are open, the low-water mark is {window.low_water}"
+    room = window.size - len(waiting)
+    if window.budget is not None:
+        room = min(room, left_in_budget(project, window.budget) - _reserve(project, window.budget))
+        if room <= 0:
+            return 0, f"the budget of {window.budget} annotations is spent or given out"
+    rows = _fresh(project, room)
+    if not rows:
+        return 0, "every task of the pool has been pushed, labelled, or is a copy of one that was"
+    start = max((p.priority for p in project.store.ledger.placements(project.name)), default=0)
+    intents = [Intent(row.task_id, start + n, row.reason, row.overlap, row.blind) for n, row in enumerate(rows, start=1)]
+    if window.budget is not None:
+        intents = _within(intents, room)
+    project.store.ledger.intend(project.name, intents)
+    _send(project, platform_id, intents)
+    return len(intents), ""
+
+
+def _fresh(project: Project, room: int) -> list:
+    """Return the next `room` rows of the ranking that were not pushed yet; rank anew when it has run dry."""
+    placed = {p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
+    for attempt in (0, 1):
+        rows = [row for row in project.store.rankings.current(project.name) if row.task_id not in placed]
+        if len(rows) >= room or attempt:
+            return rows[:room]
+        rank(project)
+    return []
+
+
+def left_in_budget(project: Project, budget: int) -> int:
+    """Return how many more annotations may be asked for: those made count, and those that open tasks still wait for."""
+    votes = project.store.annotations.voting(project.name)
+    made = sum(len(annotations) for annotations in votes.values())
+    waiting = sum(max(p.overlap - len(votes.get(p.task_id, ())), 0) for p in open_placements(project))
+    waiting += sum(intent.overlap for intent in project.store.ledger.pending(project.name))
+    return budget - made - waiting
+
+
+def _reserve(project: Project, budget: int) -> int:
+    """Return what new tasks must leave for second looks until most of the budget is spent; then it is free for all."""
+    share = project.settings.rank.flagged_share
+    if project.store.annotations.totals(project.name).votes >= (1 - share) * budget:
+        return 0
+    placements = project.store.ledger.placements(project.name)
+    spent = sum(max(p.overlap - 1, 0) for p in placements if not p.blind)
+    return max(int(share * budget) - spent, 0)
+
+
+def _within(intents: list[Intent], left: int) -> list[Intent]:
+    """Keep intents while their overlaps fit in what is left of the budget."""
+    kept = []
+    for intent in intents:
+        if intent.overlap <= left:
+            kept.append(intent)
+            left -= intent.overlap
+    return kept
+
+
+def _send(project: Project, platform_id: int, intents: Sequence[Intent]) -> None:
+    for start in range(0, len(intents), BATCH):
+        batch = intents[start : start + BATCH]
+        tasks = {task.id: task for task in project.store.tasks.get(project.name, [intent.task_id for intent in batch])}
+        new = [
+            NewTask(
+                key=intent.task_id,
+                data={
+                    **project.media.present(tasks[intent.task_id].data),
+                    TASK_KEY_FIELD: intent.task_id,
+                    REASON_FIELD: intent.reason,
+                    PRIORITY_FIELD: intent.priority,
+                },
+                overlap=intent.overlap,
+            )
+            for intent in batch
+            if intent.task_id in tasks
+        ]
+        project.store.ledger.landed(project.name, project.platform.import_tasks(platform_id, new))
+
+
+def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | None]:
+    """Store a pre-label for every open task that may have one, then switch the project to that version.
+
+    Blind tasks never get one. All predictions of a version are in before the switch, so switching back is one call.
+    """
+    judge = current_judge(project)
+    waiting = open_placements(project)
+    tasks = {task.id: task for task in project.store.tasks.get(project.name, [p.task_id for p in waiting])}
+    visible = [p for p in waiting if not p.blind and p.task_id in tasks]
+    version, answers = _answers(project, judge, [tasks[p.task_id] for p in visible])
+    if version is None:
+        return 0, None
+    stored = project.store.ledger.predicted(project.name, version)
+    missing = [
+        (placement, row) for row, placement in enumerate(visible) if placement.task_id not in stored
+    ]
+    created = 0
+    if missing:
+        created = _store_predictions(project, there.id, version, missing, answers)
+    if project.settings.mode == "in-place":
+        created += _blind_in_place(project, there.id, version, [p for p in waiting if p.blind])
+    if there.model_version != version:
+        project.platform.configure(there.id, model_version=version)
+        project.store.audit.append(
+            project.name, "adapter", "model version shown", {"from": there.model_version, "to": version}, project.now()
+        )
+    return created, version
+
+
+def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tuple[str | None, dict[str, Floats]]:
+    """Return (version, control to probabilities (n, k)) for these tasks: by the model, else by the weak labels."""
+    if judge is not None:
+        return judge.version, judge.probabilities([task.data for task in tasks]) if tasks else {}
+    version: str | None = None
+    answers: dict[str, Floats] = {}
+    for control in project.space.controls:
+        weak = weak_probabilities(project, control)
+        if weak is not None:
+            version, column = weak
+            answers[control.name] = column[[task.seq for task in tasks]]
+    return version, answers
+
+
+def _store_predictions(
+    project: Project,
+    platform_id: int,
+    version: str,
+    missing: Sequence[tuple[Placement, int]],
+    answers: dict[str, Floats],
+) -> int:
+    """Import predictions for these placements; those that landed before a kill are found and not sent again."""
+    pending = set(project.store.ledger.pending_predictions(project.name, version))
+    there = {p.platform_id for p, _ in missing if p.task_id in pending}
+    landed_before = set()
+    if there:
+        landed_before = {
+            row.task_id for row in project.platform.predictions(platform_id, sorted(there)) if row.model_version == version
+        }
+    new: list[NewPrediction] = []
+    owners: list[str] = []
+    for placement, row in missing:
+        owners.append(placement.task_id)
+        if placement.platform_id in landed_before:
+            continue
+        made = prelabel(project.space, answers, row)
+        if made is not None:
+            new.append(NewPrediction(placement.platform_id, tuple(made[0]), made[1], version))
+    project.store.ledger.intend_predictions(project.name, version, owners)
+    created = project.platform.import_predictions(platform_id, new) if new else 0
+    if created != len(new):
+        message = f"Label Studio stored {created} of {len(new)} predictions of {version}"
+        project.store.faults.add(project.name, [Fault("Label Studio", version, "push", None, message, project.now())])
+        raise PlatformRejected(
+            message,
+            where=f"Label Studio project {platform_id}",
+            remedy="Run `hitl doctor`: it compares the label configs of both sides. The next push looks up what is missing.",
+        )
+    project.store.ledger.landed_predictions(project.name, version, owners)
+    return created
+
+
+def _order_by_score(project: Project, there: PlatformProject) -> None:
+    """In-place mode: let Label Studio serve the least certain first."""
+    if there.sampling != "Uncertainty sampling":
+        project.platform.configure(there.id, sampling="Uncertainty sampling")
+        project.store.audit.append(
+            project.name, "adapter", "sampling", {"from": there.sampling, "to": "Uncertainty sampling"}, project.now()
+        )
+
+
+def _blind_in_place(project: Project, platform_id: int, version: str, blind: Sequence[Placement]) -> int:
+    """Give blind tasks of an in-place project an empty prediction, so that the order by score reaches them; nothing is shown.
+
+    Their scores are spread evenly by a seeded draw, so that a blind task comes at any time.
+    """
+    stored = project.store.ledger.predicted(project.name, version)
+    missing = [p for p in blind if p.task_id not in stored]
+    if not missing:
+        return 0
+    pending = set(project.store.ledger.pending_predictions(project.name, version))
+    asked = [p.platform_id for p in missing if p.task_id in pending]
+    there = {row.task_id for row in project.platform.predictions(platform_id, asked)} if asked else set()
+    draw = np.random.default_rng(project.settings.blind.seed).random(len(missing))
+    new = [
+        NewPrediction(p.platform_id, (), float(score), version)
+        for p, score in zip(missing, draw, strict=True)
+        if p.platform_id not in there
+    ]
+    names = [p.task_id for p in missing]
+    project.store.ledger.intend_predictions(project.name, version, names)
+    created = project.platform.import_predictions(platform_id, new)
+    project.store.ledger.landed_predictions(project.name, version, names)
+    return created

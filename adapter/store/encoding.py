@@ -1,0 +1,73 @@
+"""What goes into a text column: JSON that survives any payload, free text that every database accepts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from adapter.errors import StoreError
+
+
+def to_json(value: object) -> str:
+    """Return JSON text. Not-a-number becomes null; tuples become lists; lone surrogates and huge integers survive.
+
+    Raises StoreError for what JSON cannot hold.
+    """
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    except TypeError:
+        pass  # a lone surrogate, an integer beyond 64 bits or a key that is no string: the standard library knows them
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"a value cannot be written as JSON ({error})",
+            where="the store",
+            remedy="Give plain values: text, numbers, true, false, null, lists and mappings with text keys.",
+        ) from None
+
+
+def from_json(text: str) -> Any:
+    """Return what `to_json` wrote."""
+    return json.loads(text)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"a {type(value).__name__}")
+
+
+def storable(text: str) -> bool:
+    """Whether both databases can hold this text as it is: no NUL (PostgreSQL) and no lone surrogate (both)."""
+    if "\x00" in text:
+        return False
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def cleaned(text: str) -> str:
+    """Return the text with what no database holds (NUL, lone surrogates) replaced by U+FFFD. For messages, never for ids."""
+    if storable(text):
+        return text
+    return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def require_key(text: str, what: str) -> str:
+    """Return `text` if it may serve as an identifier; raises StoreError otherwise. what: the noun for the message."""
+    if not text or not storable(text):
+        raise StoreError(
+            f"{what} {text[:80]!r} is empty or holds a character that no database keeps",
+            remedy="Use readable characters in identifiers: no NUL and no broken Unicode.",
+        )
+    return text
