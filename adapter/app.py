@@ -63,7 +63,8 @@ class App:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """The configured secrets; those left empty are made once and kept in the data folder, readable by its owner only."""
+        """The configured secrets; those left empty are made once and kept in the data folder, readable by its owner
+        only."""
         kept = _kept_secrets(self.settings.home / "secrets.json")
         web = self.settings.web
         return Secrets(
@@ -154,6 +155,23 @@ def embedded_token(home: Path) -> str:
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 
+def embedded_password(settings: Settings) -> str:
+    """Return the embedded server's password: the configured one, else one that is made once and kept for its owner."""
+    given = settings.label_studio.password.get_secret_value()
+    if given:
+        return given
+    path = settings.home / "label-studio" / "password"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text(encoding="utf-8").strip()
+    made = randomness.token_urlsafe(12)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(made)
+    return made
+
+
 def _under(folder: Path, path: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
@@ -184,5 +202,5 @@ def _kept_secrets(path: Path) -> dict[str, str]:
         raise SettingsError(
             "the kept secrets cannot be read",
             where=str(path),
-            remedy="Delete this file; new secrets are made, and `hitl attach` or `hitl up` renews them in Label Studio.",
+            remedy="Delete this file: new secrets are made, and `hitl up` renews them in Label Studio.",
         ) from error

@@ -113,7 +113,8 @@ class PlatformError(HitlError):
 
 
 class PlatformUnreachable(PlatformError):
-    """Label Studio is down or the address is wrong: start it, or mend `label_studio.url`; the loop goes on by itself."""
+    """Label Studio is down or the address is wrong: start it, or mend `label_studio.url`; the loop goes on by
+    itself."""
 
 
 class PlatformRefused(PlatformError):

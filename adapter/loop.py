@@ -113,6 +113,12 @@ class LoopRunner:
         """Train if the policy says that it is time, or if somebody asked for it."""
         return self._guarded("train", self._training, self._train)
 
+    def ask_for_training(self, who: str) -> None:
+        """Note that somebody wants a training; one note stands for any number of wishes."""
+        projects = self.project.store.projects
+        if projects.notes(self.name).get(TRAIN_REQUESTED) is None:
+            projects.note(self.name, TRAIN_REQUESTED, who)
+
     def stop_training(self) -> None:
         """End a training that is under way; the next one starts from the same labels."""
         stop = self._stages.get("stop_training")

@@ -1,4 +1,5 @@
-"""Policies: frozen values that say what the loop shall do. One class per verb; settings files fill them, functions obey them.
+"""Policies: frozen values that say what the loop shall do. One class per verb; settings files fill them, functions
+obey them.
 
 Every field has a range; a settings file that leaves it is refused with key and line.
 """
@@ -21,8 +22,8 @@ class Policy(BaseModel):
 class BlindPolicy(Policy):
     """The blind sample: tasks drawn by a seeded hash of their id, shown without a pre-label, never trained on.
 
-    share: of all tasks that belong to it. batch_share: of every pushed batch taken from it while it lasts. double_share:
-    of the blind tasks that two people label. seed: of the hash.
+    share: of all tasks that belong to it. batch_share: of every pushed batch taken from it while it lasts.
+    double_share: of the blind tasks that two people label. seed: of the hash.
     """
 
     share: Share = 0.1
@@ -46,8 +47,9 @@ class WindowPolicy(Policy):
 class RankPolicy(Policy):
     """Which tasks people see next.
 
-    strategy: `margin`, `entropy`, `least-confidence` or `random`. flagged_share: of every batch that goes to a second look
-    at flagged tasks. diversity: near neighbours never share a batch (needs embeddings). seed: of everything random.
+    strategy: `margin`, `entropy`, `least-confidence` or `random`. flagged_share: of every batch that goes to a
+    second look at flagged tasks. diversity: near neighbours never share a batch (needs embeddings). seed: of
+    everything random.
     """
 
     strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
@@ -59,9 +61,9 @@ class RankPolicy(Policy):
 class ConsolidatePolicy(Policy):
     """How votes become a consensus.
 
-    people_threshold: posterior from which people's consensus stands; below it one more person is asked. max_people: most
-    people asked for one task. consolidator: `best` (on the blind sample), `majority` or `label-model`. min_gold: blind
-    labels needed before `best` may leave majority.
+    people_threshold: posterior from which people's consensus stands; below it one more person is asked. max_people:
+    most people asked for one task. consolidator: `best` (on the blind sample), `majority` or `label-model`.
+    min_gold: blind labels needed before `best` may leave majority.
     """
 
     people_threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.75
@@ -88,10 +90,10 @@ class FlagPolicy(Policy):
 class TrainPolicy(Policy):
     """When a candidate is trained and when it is promoted.
 
-    min_labels: people's labels needed for the first model. min_new: new labels that start a training. max_wait_s: longest
-    time that a smaller number of new labels waits. alpha: level of the promotion gate's one-sided exact McNemar test; the
-    candidate is refused when it is significantly worse at this level, or worse in accuracy by more than `tolerance`.
-    weak: `auto` uses weak labels while cross-validation shows that they help, `always`, `never`.
+    min_labels: people's labels needed for the first model. min_new: new labels that start a training. max_wait_s:
+    longest time that a smaller number of new labels waits. alpha: level of the promotion gate's one-sided exact McNemar
+    test; the candidate is refused when it is significantly worse at this level, or worse in accuracy by more than
+    `tolerance`. weak: `auto` uses weak labels while cross-validation shows that they help, `always`, `never`.
     """
 
     min_labels: Annotated[int, Field(ge=2)] = 20

@@ -31,8 +31,8 @@ class NewTask:
 
 @dataclass(frozen=True, slots=True)
 class PlatformAnnotation:
-    """An annotation as the platform tells it, unparsed. annotator: stable string of the user. prediction: model version of
-    the pre-label it started from, or None. lead_time in seconds."""
+    """An annotation as the platform tells it, unparsed. annotator: stable string of the user. prediction: model
+    version of the pre-label it started from, or None. lead_time in seconds."""
 
     id: int
     task_id: int
@@ -48,7 +48,8 @@ class PlatformAnnotation:
 
 @dataclass(frozen=True, slots=True)
 class PlatformTask:
-    """A task as the platform tells it, with all its annotations (skipped ones too). key: our id, None for foreign tasks."""
+    """A task as the platform tells it, with all its annotations (skipped ones too). key: our id, None for foreign
+    tasks."""
 
     id: int
     key: str | None
@@ -126,7 +127,8 @@ class ConnectedBackend:
 class Platform(Protocol):
     """What the loop needs of Label Studio. All calls are synchronous and thread-safe.
 
-    Every method raises PlatformUnreachable, PlatformRefused, PlatformNotFound or PlatformRejected, never a transport error.
+    Every method raises PlatformUnreachable, PlatformRefused, PlatformNotFound or PlatformRejected, never a transport
+    error.
     """
 
     def check(self) -> str:
@@ -150,8 +152,8 @@ class Platform(Protocol):
         ...
 
     def import_tasks(self, project_id: int, tasks: Sequence[NewTask]) -> dict[str, int]:
-        """Create tasks in this order and return key to platform id, one for each key. If the transport made a task twice,
-        the surplus one is deleted before returning. Ids ascend in the given order."""
+        """Create tasks in this order and return key to platform id, one for each key. If the transport made a task
+        twice, the surplus one is deleted before returning. Ids ascend in the given order."""
         ...
 
     def find_tasks(self, project_id: int, keys: Sequence[str]) -> dict[str, tuple[int, ...]]:
@@ -203,7 +205,8 @@ class Platform(Protocol):
         ...
 
     def ensure_view(self, project_id: int, title: str, field: str, label: str) -> int:
-        """Make, or find, a Data Manager view with the tasks whose data `field` is not empty, greatest first; return its id."""
+        """Make, or find, a Data Manager view with the tasks whose data `field` is not empty, greatest first; return
+        its id."""
         ...
 
     def webhooks(self, project_id: int) -> list[Webhook]:
@@ -219,13 +222,15 @@ class Platform(Protocol):
         ...
 
     def ensure_backend(self, project_id: int, url: str, title: str, user: str, password: str) -> ConnectedBackend:
-        """Connect our ML backend with Basic auth, or renew it; one per url. Must not change the project's model_version."""
+        """Connect our ML backend with Basic auth, or renew it; one per url. Must not change the project's
+        model_version."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A task on an annotator's desk. prelabel: the result that is already selected on the page, with its model version."""
+    """A task on an annotator's desk. prelabel: the result that is already selected on the page, with its model
+    version."""
 
     task_id: int
     data: JsonObject
@@ -253,13 +258,16 @@ class Desk(Protocol):
 
 @runtime_checkable
 class Backend(Protocol):
-    """A model for one control. Built by `factory(fields=..., **options)` from a dotted path such as `backends.linear:Linear`.
+    """A model for one control. Built by `factory(fields=..., **options)` from a dotted path such as
+    `backends.linear:Linear`.
 
     An example is a task's data: a mapping; `fields` names the ones to look at. n examples, k labels.
     Two methods make a backend; the other three have simple rules. No pickle on disk: safetensors and JSON.
     """
 
-    def fit(self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int) -> None:
+    def fit(
+        self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
+    ) -> None:
         """Train from scratch. targets (n, k): rows sum to 1, or, if `multiple`, each cell is a probability of its own.
         weights (n,). Same input and seed, same model. Raises BackendError when nothing can be learned."""
         ...
@@ -269,7 +277,8 @@ class Backend(Protocol):
         ...
 
     def embed(self, examples: Sequence[JsonObject]) -> Floats | None:
-        """Return vectors (n, d) in which near means alike, L2-normalised; None if this backend has none. May need `fit`."""
+        """Return vectors (n, d) in which near means alike, L2-normalised; None if this backend has none. May need
+        `fit`."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,5 @@
-"""The shape of all settings: one frozen, strict `Settings`. `adapter.settings_file` reads it; nothing else reads the environment."""
+"""The shape of all settings: one frozen, strict `Settings`. `adapter.settings_file` reads it; nothing else reads the
+environment."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ class Section(BaseModel):
 
 
 class StoreSettings(Section):
-    """url: SQLAlchemy URL; empty means SQLite in the data folder. artifacts: fsspec URL; empty means the data folder."""
+    """url: SQLAlchemy URL; empty means SQLite in the data folder. artifacts: fsspec URL; empty means the data
+    folder."""
 
     url: SecretStr = SecretStr("")
     artifacts: str = ""
@@ -54,7 +56,8 @@ class WebSettings(Section):
 
 
 class ScheduleSettings(Section):
-    """Seconds between runs of each job; jitter_s is added at random; lease_s is how long a silent scheduler keeps its lease."""
+    """Seconds between runs of each job; jitter_s is added at random; lease_s is how long a silent scheduler keeps
+    its lease."""
 
     pull_s: Seconds = 5.0
     top_up_s: Seconds = 5.0
@@ -66,8 +69,8 @@ class ScheduleSettings(Section):
 
 
 class DataSettings(Section):
-    """Where a project's tasks come from. path: file, folder or `label-studio:<project id>`; relative to the settings file.
-    format: `auto` by ending. id_column: stable id; empty means by content. subgroups: columns for bias audits.
+    """Where a project's tasks come from. path: file, folder or `label-studio:<project id>`; relative to the settings
+    file. format: `auto` by ending. id_column: stable id; empty means by content. subgroups: columns for bias audits.
     field: for a folder, the task field that gets each file."""
 
     path: str = ""

@@ -42,12 +42,13 @@ os.execvp(sys.argv[2], sys.argv[2:])
 @dataclass(frozen=True)
 class Child:
     """A process to keep alive. name: prefix of its log lines. argv: program and arguments. env: added to ours; its
-    values may be secrets, so they are never logged. needs: it is first started when this says so."""
+    values may be secrets, so they are never logged. needs: it is started when this says so. log: keep `<name>.log`."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     needs: Callable[[], bool] | None = None
+    log: bool = True
 
 
 @dataclass
@@ -92,8 +93,8 @@ class Supervisor:
     def run(self, *, signals: bool = True) -> int:
         """Keep all children running until `stop`, or a hopeless child; return 0 or that child's code.
 
-        signals: also end on SIGTERM and SIGINT; only in the main thread. The kernel ends the children when the thread that
-        runs this ends, so the thread must last as long as they shall.
+        signals: also end on SIGTERM and SIGINT; only in the main thread. The kernel ends the children when the thread
+        that runs this ends, so the thread must last as long as they shall.
         """
         numbers = (signal.SIGTERM, signal.SIGINT) if signals else ()
         previous = {number: signal.signal(number, self._signalled) for number in numbers}
@@ -171,13 +172,14 @@ class Supervisor:
             return
         item.started = time.monotonic()
         assert item.process.stdout is not None
-        item.reader = threading.Thread(target=self._read, args=(item.child.name, item.process.stdout), daemon=True)
+        item.reader = threading.Thread(target=self._read, args=(item.child, item.process.stdout), daemon=True)
         item.reader.start()
 
-    def _read(self, name: str, stream: IO[bytes]) -> None:
+    def _read(self, child: Child, stream: IO[bytes]) -> None:
         """Pass a child's lines on, to us and to its log file. A full disk stops the file, never the child."""
         file: IO[bytes] | None = None
-        if self._logs is not None:
+        name = child.name
+        if self._logs is not None and child.log:
             with contextlib.suppress(OSError):
                 file = open_log(self._logs / f"{name}.log")
         with stream:

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 JsonObject: TypeAlias = Mapping[str, Any]
 
-# The canonical value of one control, as its kind defines it. Choices: a tuple of label names in the label config's order.
+# The canonical value of one control, as its kind defines it. Choices: a tuple of label names in the label config's
+# order.
 # A value survives JSON; `Kind.canonical` restores the tuple after a trip through the store.
 Value: TypeAlias = Any
 
@@ -87,9 +88,9 @@ class Task:
     """One item to label.
 
     id: stable, from the id column or the content. seq: dense row number within its project, from 0, in order of ingest;
-    every array over the pool is indexed by it. content: digest of the data, equal for exact duplicates. duplicate_of: id
-    of the first task with that content, if this is a copy. blind: drawn into the blind sample. subgroup: attributes for
-    bias audits, never shown to a model unless they are also data.
+    every array over the pool is indexed by it. content: digest of the data, equal for exact duplicates.
+    duplicate_of: id of the first task with that content, if this is a copy. blind: drawn into the blind sample.
+    subgroup: attributes for bias audits, never shown to a model unless they are also data.
     """
 
     id: str
@@ -105,8 +106,8 @@ class Task:
 class Annotation:
     """A person's votes on one task, as pulled. values: control name to canonical value; a control without one abstains.
 
-    annotator: Label Studio's user, as a stable string. lead_time in seconds. cancelled: skipped. shown: model version of
-    the pre-label that was on the page, or None. deleted_at: when we saw that it is gone in Label Studio.
+    annotator: Label Studio's user, as a stable string. lead_time in seconds. cancelled: skipped. shown: model
+    version of the pre-label that was on the page, or None. deleted_at: when we saw that it is gone in Label Studio.
     """
 
     id: int
@@ -167,8 +168,8 @@ class FlagReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """A reason to doubt one control of one task. score in 0..1, higher is more doubtful. about: digest of the label that
-    is doubted; a resolved flag rises again only when this changes. id 0: not stored yet."""
+    """A reason to doubt one control of one task. score in 0..1, higher is more doubtful. about: digest of the label
+    that is doubted; a resolved flag rises again only when this changes. id 0: not stored yet."""
 
     task_id: str
     control: str
@@ -192,6 +193,23 @@ class Ranked:
     score: float
     blind: bool = False
     overlap: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a column over the pool: the rows lo to hi - 1, kept in one artifact.
+
+    what: `votes`, `probabilities`, `embeddings` or `consensus`. uri and digest: of the artifact.
+    """
+
+    what: str
+    control: str
+    source: str
+    version: str
+    lo: int
+    hi: int
+    uri: str
+    digest: str
 
 
 class ModelState(StrEnum):
@@ -226,7 +244,7 @@ class ModelVersion:
 class Outcome(StrEnum):
     """What a gate says."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - an outcome
     FAIL = "fail"
     NOT_ENOUGH_DATA = "not enough data"
 

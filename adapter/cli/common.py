@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from adapter.stages.context import Project
 
 ProjectArgument = Annotated[
-    str | None, typer.Argument(metavar="[PROJECT]", help="May be left out when there is one project.", show_default=False)
+    str | None,
+    typer.Argument(metavar="PROJECT", help="May be left out when there is one project.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout and nothing else.")]
 

@@ -31,13 +31,22 @@ def list_flags(
         print_json(flags)
         return
     rows = [(item.id, item.task_id, item.control, item.reason.value, item.score, item.resolution) for item in flags]
-    table(f"flags of {found.name}", ("id", "task", "control", "reason", "score", "resolved as"), rows, empty="none is open")
+    table(
+        f"flags of {found.name}",
+        ("id", "task", "control", "reason", "score", "resolved as"),
+        rows,
+        empty="none is open",
+    )
 
 
-@group.command(epilog=examples("hitl flags resolve 12 13 --as 'label is right'", "hitl flags resolve 12 --project spam"))
+@group.command(
+    epilog=examples("hitl flags resolve 12 13 --as 'label is right'", "hitl flags resolve 12 --project spam")
+)
 def resolve(
     context: typer.Context,
-    ids: Annotated[list[int], typer.Argument(metavar="ID...", help="As `hitl flags list` shows them.", show_default=False)],
+    ids: Annotated[
+        list[int], typer.Argument(metavar="ID...", help="As `hitl flags list` shows them.", show_default=False)
+    ],
     resolution: Annotated[str, typer.Option("--as", help="What was found.")] = "label is right",
     project: Annotated[str | None, typer.Option("--project", help="May be left out when there is one project.")] = None,
     as_json: JsonOption = False,

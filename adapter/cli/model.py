@@ -23,10 +23,18 @@ def list_versions(context: typer.Context, project: ProjectArgument = None, as_js
         print_json(versions)
         return
     rows = [
-        (item.version, str(item.state.value), item.created_at.isoformat(timespec="seconds"), item.backend, _verdict(item))
+        (
+            item.version,
+            str(item.state.value),
+            item.created_at.isoformat(timespec="seconds"),
+            item.backend,
+            _verdict(item),
+        )
         for item in versions
     ]
-    table(f"models of {found.name}", ("version", "state", "made", "backend", "verdict"), rows, empty="none is trained yet")
+    table(
+        f"models of {found.name}", ("version", "state", "made", "backend", "verdict"), rows, empty="none is trained yet"
+    )
 
 
 def _verdict(item: object) -> str:
@@ -37,7 +45,9 @@ def _verdict(item: object) -> str:
 @group.command(epilog=examples("hitl model promote spam-3-1f2e3d4c", "hitl model promote spam-3-1f2e3d4c spam"))
 def promote(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(metavar="VERSION", help="As `hitl model list` shows it.", show_default=False)],
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="As `hitl model list` shows it.", show_default=False)
+    ],
     project: ProjectArgument = None,
     as_json: JsonOption = False,
 ) -> None:

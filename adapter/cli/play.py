@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,14 +12,14 @@ import typer
 from adapter.cli.common import examples, print_json, state_of
 
 
-class PlatformName(str, Enum):
+class PlatformName(StrEnum):
     """Where simulated annotators work."""
 
     label_studio = "label-studio"
     memory = "memory"
 
 
-class Strategy(str, Enum):
+class Strategy(StrEnum):
     """Orders of work to compare."""
 
     margin = "margin"
@@ -40,7 +40,9 @@ def simulate(
     platform: Annotated[
         PlatformName, typer.Option("--platform", help="A real server, or the same stages on a fake one (fast).")
     ] = PlatformName.memory,
-    lfs: Annotated[str, typer.Option("--lfs", metavar="FOLDER", help="Labeling functions: folder, file or module.")] = "",
+    lfs: Annotated[
+        str, typer.Option("--lfs", metavar="FOLDER", help="Labeling functions: folder, file or module.")
+    ] = "",
     backend: Annotated[
         str, typer.Option("--backend", metavar="PATH", help="Model backend, module:factory.")
     ] = "backends.linear:Linear",
@@ -55,7 +57,9 @@ def simulate(
     test_share: Annotated[
         float, typer.Option("--test-share", min=0.01, max=0.9, help="Share of the data that is never annotated.")
     ] = 0.2,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Use the first rows only.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Use the first rows only.", show_default=False)
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="Seconds that one annotation takes.")] = 0.2,
     kills: Annotated[int, typer.Option("--kills", min=0, help="Kill web or scheduler this often (kill -9).")] = 0,
     drop_webhooks: Annotated[bool, typer.Option("--drop-webhooks", help="Lose every second webhook.")] = False,
@@ -63,7 +67,8 @@ def simulate(
         Path | None, typer.Option("--home", metavar="DIR", help="Keep the data folder here.", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Write the account here; - for stdout.", show_default=False)
+        Path | None,
+        typer.Option("--json", metavar="OUT", help="Write the account here; - for stdout.", show_default=False),
     ] = None,
 ) -> None:
     """Run the loop with simulated annotators who know the gold column, and account for every label."""
@@ -134,7 +139,7 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=examples(
             "hitl simulate --data spam.csv --label-config spam.xml --gold label --annotators 0.98,0.95,0.85",
-            "hitl simulate --data spam.csv --label-config spam.xml --gold label --platform label-studio --json out.json",
+            "hitl simulate --data spam.csv --label-config spam.xml --gold label --platform label-studio --json -",
         )
     )(simulate)
     app.command(epilog=examples("hitl demo", "hitl demo --annotators 3"))(demo)

@@ -32,14 +32,16 @@ def root(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="Another adapter.yaml. Default: config/adapter.yaml, or HITL_CONFIG."),
+        typer.Option(
+            "--config", metavar="FILE", help="Another adapter.yaml. Default: config/adapter.yaml, or HITL_CONFIG."
+        ),
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, tracebacks too.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Everyone votes (labeling functions, models, people); people are asked only where the votes are not good enough."""
+    """Everyone votes (labeling functions, models, people); people are asked only where it is still needed."""
     context.obj = State(config=config, verbose=verbose)
 
 

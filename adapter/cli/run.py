@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapter.cli.common import config_path, examples, opened, settings_of, state_of
+from adapter.errors import PlatformUnreachable
 
 if TYPE_CHECKING:
     from adapter.settings import Settings
@@ -22,8 +25,9 @@ def up(
 ) -> None:
     """Run web, scheduler and, if embedded, Label Studio under one supervisor. Ctrl-C ends all of them.
 
-    Settings come from config/adapter.yaml; HITL_<SECTION>__<KEY> in the environment overrides a key, such as HITL_WEB__PORT;
-    HITL_LABEL_STUDIO_TOKEN is the token. HITL_SECRETS_FILE names a file with such lines, HITL_CONFIG another settings file.
+    Settings come from config/adapter.yaml. In the environment, HITL_<SECTION>__<KEY> overrides a key, such as
+    HITL_WEB__PORT; HITL_LABEL_STUDIO_TOKEN is the token; HITL_SECRETS_FILE names a file with such lines, and
+    HITL_CONFIG another settings file.
     """
     from adapter.cli.show import hint, say
     from adapter.supervise import Supervisor
@@ -43,20 +47,50 @@ def up(
 
 
 def children(context: typer.Context, settings: Settings) -> list[Child]:
-    """Return the processes of `hitl up`. With an embedded server the others wait for its token."""
-    from adapter.app import embedded_token
+    """Return the processes of `hitl up`. With an embedded server the others wait until it serves."""
     from adapter.supervise import Child
 
     path = str(Path(os.path.abspath(config_path(context))))
     start = [sys.executable, "-m", "adapter", "--config", path, *(["--verbose"] if state_of(context).verbose else [])]
-    embedded = settings.label_studio.embedded
-    given = bool(settings.label_studio.token.get_secret_value())
+    if not settings.label_studio.embedded:
+        return [Child("web", [*start, "web"]), Child("scheduler", [*start, "scheduler"])]
+    ready = Ready(f"http://127.0.0.1:{settings.label_studio.port}/health")
+    return [
+        Child("label-studio", [*start, "label-studio"], log=False),  # the server writes that log itself
+        Child("web", [*start, "web"], needs=ready),
+        Child("scheduler", [*start, "scheduler"], needs=ready),
+    ]
 
-    def ready() -> bool:
-        return not embedded or given or bool(embedded_token(settings.home))
 
-    found = [Child("label-studio", [*start, "label-studio"])] if embedded else []
-    return [*found, Child("web", [*start, "web"], needs=ready), Child("scheduler", [*start, "scheduler"], needs=ready)]
+class Ready:
+    """Whether a server answers at an address; asks at most twice a second, and no more once it did."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._next = 0.0
+        self._was = False
+
+    def __call__(self) -> bool:
+        """Ask, if it is time."""
+        from adapter.findings import fetch
+
+        if not self._was and time.monotonic() >= self._next:
+            self._was = fetch("GET", self.url, {}, None).status == 200
+            self._next = time.monotonic() + 0.5
+        return self._was
+
+
+def embedded_password(settings: Settings) -> str:
+    """Return the embedded server's password: the configured one, else one that is made once and kept for its owner."""
+    given = settings.label_studio.password.get_secret_value()
+    if given:
+        return given
+    path = settings.home / "label-studio" / "password"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(secrets.token_urlsafe(12))
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _addresses(settings: Settings) -> list[str]:
@@ -64,8 +98,9 @@ def _addresses(settings: Settings) -> list[str]:
     url = f"http://127.0.0.1:{conf.port}" if conf.embedded else conf.url
     lines = [f"Label Studio: {url}", f"Dashboard: {ours.public_url or f'http://{ours.host}:{ours.port}'}"]
     if conf.embedded:
-        password = "as set" if conf.password.get_secret_value() else f"in {settings.home / 'label-studio' / 'password'}"
-        lines.append(f"Log in as {conf.user}, password {password}")
+        embedded_password(settings)
+        kept = "as set" if conf.password.get_secret_value() else f"in {settings.home / 'label-studio' / 'password'}"
+        lines.append(f"Log in as {conf.user}, password {kept}")
     return [*lines, f"Logs: {settings.home / 'logs'}"]
 
 
@@ -75,18 +110,13 @@ def web(context: typer.Context) -> None:
 
     from adapter.web.app import create_web
 
-    with opened(context) as app:
-        settings = app.settings
-        from adapter.cli.common import secrets_of
-        from adapter.logs import configure_logging
-
-        configure_logging(
-            "debug" if state_of(context).verbose else settings.log_level, settings.log_format, secrets=secrets_of(settings)
-        )
+    level = settings_of(context).log_level
+    with opened(context, level=level) as app:
+        place = app.settings.web
         uvicorn.run(
             create_web(app),
-            host=settings.web.host,
-            port=settings.web.port,
+            host=place.host,
+            port=place.port,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=10,
@@ -118,12 +148,19 @@ def label_studio(context: typer.Context) -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    server = EmbeddedServer(settings.home, conf.port, conf.user, conf.password.get_secret_value())
+    server = EmbeddedServer(settings.home, conf.port, conf.user, embedded_password(settings))
+    say(f"starting on {server.url}; its log is {server.log}")
     server.start()
+    waiting = threading.Thread(target=server.wait, daemon=True)  # so that a signal is heard while it starts
+    waiting.start()
+    told = False
     try:
-        server.wait()
-        say(f"Label Studio answers on {server.url}")
-        ended.wait()
+        while not ended.wait(0.2):
+            if server.pid is None:
+                raise PlatformUnreachable("the server ended by itself", where=server.url, remedy=f"See {server.log}.")
+            if not told and not waiting.is_alive():
+                told = True
+                say(f"Label Studio answers on {server.url}")
     finally:
         server.stop()
 

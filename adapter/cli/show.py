@@ -63,7 +63,9 @@ def report(title: str, value: Any) -> None:
     for key, item in data.items():
         if isinstance(item, list) and item and isinstance(item[0], dict):
             inner.append((key, item))
-        elif isinstance(item, dict) and any(isinstance(x, list) and x and isinstance(x[0], dict) for x in item.values()):
+        elif isinstance(item, dict) and any(
+            isinstance(x, list) and x and isinstance(x[0], dict) for x in item.values()
+        ):
             inner += [(f"{key} ({name})", x) for name, x in item.items() if isinstance(x, list) and x]
         elif key == "notes" and isinstance(item, list):
             figures += [("note", note) for note in item]

@@ -18,7 +18,7 @@ def run_stage(
     *,
     work: Callable[[Any, Callable[..., Any], Any], Any] | None = None,
 ) -> None:
-    """Run one stage of one project and show its report. work(project, stage, progress) does more than the plain call."""
+    """Run one stage of one project and show its report. work(project, stage, progress) replaces the plain call."""
     from adapter.cli.show import progress, report
     from adapter.loop import default_stages
 
@@ -39,10 +39,8 @@ def status(context: typer.Context, project: ProjectArgument = None, as_json: Jso
     from adapter.stages.status import status as stage
 
     with opened(context) as app:
-        if project is None and len(app.settings.projects) > 1:
-            projects = app.projects()
-        else:
-            projects = [chosen(app, project)]
+        several = project is None and len(app.settings.projects) > 1
+        projects = app.projects() if several else [chosen(app, project)]
         results = [stage(found) for found in projects]
     if as_json:
         print_json(results if project is None and len(results) > 1 else results[0])
@@ -128,7 +126,9 @@ def push(context: typer.Context, project: ProjectArgument = None, as_json: JsonO
 def train(
     context: typer.Context,
     project: ProjectArgument = None,
-    if_due: Annotated[bool, typer.Option("--if-due", help="Only if the project's policy says that it is time.")] = False,
+    if_due: Annotated[
+        bool, typer.Option("--if-due", help="Only if the project's policy says that it is time.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a candidate in a process of its own, and promote it if the gate lets it pass."""

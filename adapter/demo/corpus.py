@@ -120,7 +120,8 @@ FILLS: dict[str, tuple[str, ...]] = {
 
 
 def support_mails(count: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (text, label) `count` times, no text twice. Raises ValueError when more are wanted than can be told apart."""
+    """Yield (text, label) `count` times, no text twice. Raises ValueError when more are wanted than can be told
+    apart."""
     dice = np.random.default_rng(seed)
     seen: set[str] = set()
     tries = itertools.count()

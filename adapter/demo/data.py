@@ -1,4 +1,5 @@
-"""Writes the demo's two projects: support mails, and scikit-learn's handwritten digits as images in the tasks themselves."""
+"""Writes the demo's two projects: support mails, and scikit-learn's handwritten digits as images in the tasks
+themselves."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ DIGITS_CONFIG = """<View>
 
 
 def write_demo(folder: Path, *, mails: int = 600, digits: int = 600, seed: int = 0) -> dict[str, dict[str, str]]:
-    """Write settings and data into `folder` and return project to (task id to gold label), which the adapter never sees.
+    """Write settings and data into `folder` and return project to (task id to gold label), which the adapter never
+    sees.
 
     What is there already is kept, so that a demo goes on where it stopped; gold is derived anew, the same each time.
     """

@@ -32,7 +32,7 @@ _MOST_NOTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class VoteFault:
-    """A labeling function failed. source: its name. row: index into the rows given; None: as a whole, or on more rows."""
+    """A labeling function failed. row: index into the rows given; None: it failed as a whole, or on more rows."""
 
     source: str
     version: str

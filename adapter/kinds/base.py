@@ -15,7 +15,8 @@ from adapter.vocabulary import Control, JsonObject, Value
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One element of a label config, safely parsed: name, attributes, child elements, and the object tags by their name."""
+    """One element of a label config, safely parsed: name, attributes, child elements, and the object tags by their
+    name."""
 
     name: str
     attributes: Mapping[str, str]
@@ -34,11 +35,13 @@ class Kind(Protocol):
         ...
 
     def canonical(self, control: Control, value: object) -> Value:
-        """Return the canonical value (after JSON, or from an author). Raises LabelError for labels outside the control."""
+        """Return the canonical value (after JSON, or from an author). Raises LabelError for labels outside the
+        control."""
         ...
 
     def read(self, control: Control, result: Sequence[JsonObject]) -> Value | None:
-        """Return the value of this control in an annotation's result; None if the person left it empty. Raises LabelError."""
+        """Return the value of this control in an annotation's result; None if the person left it empty. Raises
+        LabelError."""
         ...
 
     def write(self, control: Control, value: Value) -> list[JsonObject]:
@@ -58,12 +61,15 @@ class Kind(Protocol):
         ...
 
     def uncertainty(self, control: Control, probabilities: Floats, strategy: str) -> Floats:
-        """Return (n,) in 0..1 for probabilities (n, k); 1 is most uncertain. Strategy: margin, entropy, least-confidence."""
+        """Return (n,) in 0..1 for probabilities (n, k); 1 is most uncertain. Strategy: margin, entropy,
+        least-confidence."""
         ...
 
-    def merge(self, control: Control, votes: Mapping[str, Value], skill: Mapping[str, float]) -> tuple[Value | None, Floats]:
-        """Consolidate people's values. votes: annotator to value. skill: annotator to accuracy in 0..1. Return the value
-        (None on a tie) and the posterior (k,)."""
+    def merge(
+        self, control: Control, votes: Mapping[str, Value], skill: Mapping[str, float]
+    ) -> tuple[Value | None, Floats]:
+        """Consolidate people's values. votes: annotator to value. skill: annotator to accuracy in 0..1. Return the
+        value (None on a tie) and the posterior (k,)."""
         ...
 
     def disagreement(self, control: Control, a: Value, b: Value) -> str:

@@ -14,9 +14,21 @@ from typing import Any, Literal, TypeAlias
 
 from adapter.errors import DataError
 from adapter.ports import Platform
+from adapter.readers.identity import canonical, content_digest
 from adapter.vocabulary import JsonObject
 
-__all__ = ["Item", "PREFIX", "Record", "Reject", "Source", "file_format", "open_source"]
+__all__ = [
+    "PREFIX",
+    "Item",
+    "Record",
+    "Reject",
+    "Source",
+    "canonical",
+    "content_digest",
+    "file_format",
+    "open_source",
+    "read_rows",
+]
 
 Format: TypeAlias = Literal["auto", "csv", "jsonl", "parquet", "folder", "label-studio"]
 
@@ -39,8 +51,8 @@ _ENDINGS: Mapping[str, Format] = {
 class Record:
     """One row as read. line: its first line in the file, or its number from 1 where there are no lines.
 
-    outer: what stood beside the data, such as the `id` of Label Studio's task form. content: hex digest of the file that
-    the data came from or points at. key: the task id that it is known to have.
+    outer: what stood beside the data, such as the `id` of Label Studio's task form. content: hex digest of the file
+    that the data came from or points at. key: the task id that it carries already.
     """
 
     line: int
@@ -125,6 +137,11 @@ def open_source(
     if kind == "parquet":
         return columnar.source(where)
     return folder.source(where, field or "text")
+
+
+def read_rows(path: Path, *, format: Format = "auto", field: str = "") -> Iterator[Item]:
+    """Yield the records and rejects of a file or folder; see `open_source`."""
+    return open_source(str(path), base=Path.cwd(), format=format, field=field).items()
 
 
 def _readable(path: Path) -> None:

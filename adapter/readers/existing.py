@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from adapter.errors import DataError
-from adapter.ports import Platform, PlatformTask
+from adapter.ports import Platform
 from adapter.readers import PREFIX, Item, Record, Source
-
-
-def task_key(task: PlatformTask) -> str:
-    """Return our id for a task of a Label Studio project: the key it carries, else one made of its number there."""
-    return task.key or f"ls-{task.id}"
 
 
 def source(path: str, platform: Callable[[], Platform] | None) -> Source:
@@ -30,4 +25,4 @@ def source(path: str, platform: Callable[[], Platform] | None) -> Source:
 
 def _items(platform: Platform, project_id: int) -> Iterator[Item]:
     for task in platform.tasks(project_id):
-        yield Record(task.id, task.data, {"id": task.id}, key=task_key(task))
+        yield Record(task.id, task.data, {"id": task.id}, key=task.key or "")

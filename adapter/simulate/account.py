@@ -37,9 +37,9 @@ def compare_with_server(
 ) -> JsonObject:
     """Compare annotations, tasks and predictions one by one with the server's own.
 
-    lost: annotations that the server, or an annotator who got an answer to a submit, has and our store has not, or has with
-    other values. duplicated: tasks that carry the same key twice, predictions of one version twice on a task, and votes of
-    ours that the server has not.
+    lost: annotations that the server, or an annotator who got an answer to a submit, has and our store has not, or
+    has with other values. duplicated: tasks that carry the same key twice, predictions of one version twice on a
+    task, and votes of ours that the server has not.
     """
     theirs = {a.id: (task, a) for task in tasks for a in task.annotations}
     ours = {a.id: a for rows in project.store.annotations.voting(project.name).values() for a in rows}
@@ -97,8 +97,8 @@ def served_order(served: Sequence[Served], *, asked_again: set[int]) -> JsonObje
 
 
 def curve(project: Project, control: Control, gold: GoldSet) -> list[JsonObject]:
-    """Return, for every trained version in order: human labels it was made from, accuracy on the test split, and accuracy of
-    the whole pool if labels were people's where there were any by then and the model's elsewhere."""
+    """Return, for every trained version in order: human labels it was made from, accuracy on the test split, and
+    accuracy of the whole pool if labels were people's where there were any by then and the model's elsewhere."""
     points = []
     for model in project.store.models.all(project.name):
         bundle = Bundle.load(project.artifacts.get_folder(model.uri))
@@ -156,7 +156,9 @@ def _decided(bundle: Bundle, control: Control, examples: Sequence[JsonObject]) -
 
 def flags_found(project: Project, control: Control, gold: GoldSet) -> JsonObject:
     """Return how many label issues were raised and how many of them doubted a label that was wrong by gold."""
-    raised = [f for f in project.store.flags.all(project.name) if f.control == control.name and f.reason == "label issue"]
+    raised = [
+        f for f in project.store.flags.all(project.name) if f.control == control.name and f.reason == "label issue"
+    ]
     true = 0
     for item in raised:
         given = item.evidence.get("given")

@@ -36,8 +36,8 @@ NAME = "simulation"
 
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
-    """What `hitl simulate` takes. budget: human annotations. batch: annotations between two turns of the loop, and the work
-    window. kills: how often web or scheduler are killed. drop_webhooks: every second webhook never arrives."""
+    """What `hitl simulate` takes. budget: human annotations. batch: annotations between two turns of the loop, and
+    the work window. kills: how often web or scheduler are killed. drop_webhooks: every second webhook never arrives."""
 
     data: Path
     label_config: Path
@@ -60,7 +60,8 @@ class SimulateOptions:
 
 
 def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | None = None) -> JsonObject:
-    """Run the loop and return its account; writes it to `options.out` too. A temporary data folder is removed at the end."""
+    """Run the loop and return its account; writes it to `options.out` too. A temporary data folder is removed at the
+    end."""
     space = _space(options.label_config)
     folder = options.home or Path(tempfile.mkdtemp(prefix="hitl-simulate-"))
     started = time.perf_counter()
@@ -80,7 +81,14 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
 
             settings = simulation_settings(options, folder, gold, space)
             app, served = run_in_memory(
-                settings, NAME, people, gold, budget=options.budget, batch=options.batch, seed=options.seed, progress=progress
+                settings,
+                NAME,
+                people,
+                gold,
+                budget=options.budget,
+                batch=options.batch,
+                seed=options.seed,
+                progress=progress,
             )
             account = _account(app, gold, served, options)
             app.close()
@@ -132,9 +140,7 @@ def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, s
         labeling_functions=str(Path(options.lfs).resolve()) if options.lfs else "none",
         backend=BackendSettings(path=options.backend),
         blind=BlindPolicy(seed=options.seed),
-        window=WindowPolicy(
-            size=options.batch, low_water=max(options.batch // 2, 1), budget=options.budget
-        ),
+        window=WindowPolicy(size=options.batch, low_water=max(options.batch // 2, 1), budget=options.budget),
         rank=RankPolicy(strategy=options.strategy, seed=options.seed),
         consolidate=ConsolidatePolicy(seed=options.seed),
         flag=FlagPolicy(seed=options.seed, min_labels=max(40, options.batch)),

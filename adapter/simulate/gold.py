@@ -17,8 +17,8 @@ from adapter.vocabulary import Control, JsonObject, Value
 
 @dataclass(frozen=True, slots=True)
 class GoldSet:
-    """pool: JSONL file with `id` and data, without gold. gold: task id to value, for the pool. test: examples and values
-    that are never ingested nor annotated; no test row shares its content with a pool row."""
+    """pool: JSONL file with `id` and data, without gold. gold: task id to value, for the pool. test: examples and
+    values that are never ingested nor annotated; no test row shares its content with a pool row."""
 
     pool: Path
     size: int
@@ -32,7 +32,8 @@ def split_gold(
 ) -> GoldSet:
     """Read `data`, keep the gold column out of it, and put a share of the contents (not rows) aside as the test split.
 
-    Raises DataError when the column is missing, LabelError with line number when a gold label is not in the label config.
+    Raises DataError when the column is missing, LabelError with line number when a gold label is not in the label
+    config.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pool_path = folder / "pool.jsonl"

@@ -1,5 +1,5 @@
-"""The loop as users run it: a real Label Studio, the web process and the scheduler as processes of their own, annotators at
-its API. On request the two processes are killed at random moments and every second webhook is lost."""
+"""The loop as users run it: a real Label Studio, the web process and the scheduler as processes of their own,
+annotators at its API. On request the two processes are killed at random moments and every second webhook is lost."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class LiveRun:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._close()
 
     def _close(self) -> None:
@@ -140,13 +142,15 @@ class LiveRun:
         return Child(verb, argv, env={"HITL_LABEL_STUDIO_TOKEN": token})
 
     def work(self) -> list[Served]:
-        """Let every annotator work until the budget is spent; then wait until the loop has seen all of it, and end it."""
+        """Let every annotator work until the budget is spent; then wait until the loop has seen all of it, and end
+        it."""
         project = self.app.project(self.name)
         self._await(lambda: project.platform_id is not None, 120, "the scheduler did not set the project up")
         platform_id = project.platform_id
         assert platform_id is not None
         threads = [
-            threading.Thread(target=self._annotate, args=(person, platform_id), name=person.name) for person in self.people
+            threading.Thread(target=self._annotate, args=(person, platform_id), name=person.name)
+            for person in self.people
         ]
         if self.options.kills:
             threads.append(threading.Thread(target=self._kill_at_random, name="killer"))
@@ -158,7 +162,9 @@ class LiveRun:
             raise HitlError(f"an annotator could not go on: {self.errors[0]}", where=str(self.settings.home / "logs"))
         done = sum(not row.cancelled for row in self.served)
         self._await(
-            lambda: project.store.annotations.totals(self.name).votes >= done, SETTLE_S, "not all annotations were pulled"
+            lambda: project.store.annotations.totals(self.name).votes >= done,
+            SETTLE_S,
+            "not all annotations were pulled",
         )
         self._await(lambda: self._quiet(), SETTLE_S, "the loop did not come to rest")
         self.supervisor.stop()
@@ -230,7 +236,8 @@ class LiveRun:
             self.made -= 1
 
     def _kill_at_random(self) -> None:
-        """Kill (SIGKILL) web or scheduler, spread over the whole run; the supervisor starts them again, as an operator would."""
+        """Kill (SIGKILL) web or scheduler, spread over the whole run; the supervisor starts them again, as an
+        operator would."""
         import os
         import signal
 
@@ -258,6 +265,8 @@ class LiveRun:
         while not ready():
             if time.monotonic() > deadline:
                 raise HitlError(
-                    what, where=str(self.settings.home / "logs"), remedy="The logs there say why; keep them with --home DIR."
+                    what,
+                    where=str(self.settings.home / "logs"),
+                    remedy="The logs there say why; keep them with --home DIR.",
                 )
             time.sleep(POLL_S)

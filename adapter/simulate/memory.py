@@ -10,8 +10,8 @@ from adapter.app import App
 from adapter.kinds import kind_of
 from adapter.settings import Settings
 from adapter.simulate.account import Served
-from adapter.simulate.people import Person, answer, pace
 from adapter.simulate.gold import GoldSet
+from adapter.simulate.people import Person, answer, pace
 from adapter.stages.consolidate import consolidate
 from adapter.stages.context import Project
 from adapter.stages.flag import flag
@@ -54,7 +54,8 @@ def run_in_memory(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[App, list[Served]]:
-    """Let annotators work until the budget is spent or nothing is left; return the app with its store, and who was served."""
+    """Let annotators work until the budget is spent or nothing is left; return the app with its store, and who was
+    served."""
     clock = SimulatedClock()
     platform = MemoryPlatform(now=clock)
     app = App(settings, platform=platform, now=clock)

@@ -40,9 +40,9 @@ class Person:
 
 
 def parse_people(spec: str, *, seconds: float = 1.0) -> list[Person]:
-    """Return annotators from SPEC: a number (`3`), skills (`.98,.95,.85`), skill and seconds (`.98@2,.95@1`), a YAML or JSON
-    file with a list of {name, skill, confusion, seconds, skip}, or a CSV of stored votes with columns task, annotator,
-    label. Raises DataError with what is wrong and where."""
+    """Return annotators from SPEC: a number (`3`), skills (`.98,.95,.85`), skill and seconds (`.98@2,.95@1`), a YAML
+    or JSON file with a list of {name, skill, confusion, seconds, skip}, or a CSV of stored votes with columns task,
+    annotator, label. Raises DataError with what is wrong and where."""
     if not spec:
         return _skilled(DEFAULT_SKILLS, seconds)
     path = Path(spec)
@@ -95,7 +95,9 @@ def _from_file(path: Path, seconds: float) -> list[Person]:
             raise DataError(f"entry {number} is not a mapping", where=str(path))
         for key in entry:
             if key not in valid:
-                raise DataError(f"entry {number} has an unknown key '{key}'", where=str(path), remedy=nearest(key, valid))
+                raise DataError(
+                    f"entry {number} has an unknown key '{key}'", where=str(path), remedy=nearest(key, valid)
+                )
         people.append(
             Person(
                 name=str(entry.get("name", f"annotator-{number}")),
@@ -161,4 +163,6 @@ def _dice(*parts: object) -> np.random.Generator:
 
 def people_table(people: Sequence[Person]) -> str:
     """Return the annotators in one line, for the log."""
-    return json.dumps([{"name": p.name, "skill": p.skill, "seconds": p.seconds, "stored": len(p.stored)} for p in people])
+    return json.dumps(
+        [{"name": p.name, "skill": p.skill, "seconds": p.seconds, "stored": len(p.stored)} for p in people]
+    )

@@ -14,7 +14,8 @@ LARGEST = 64 * 1024 * 1024
 class Relay:
     """Listens on a free loopback port and passes requests on to `target`.
 
-    A dropped webhook is answered with 200 and goes nowhere: Label Studio never sends it again. webhooks, dropped: counts.
+    A dropped webhook is answered with 200 and goes nowhere: Label Studio never sends it again. webhooks, dropped:
+    counts.
     """
 
     def __init__(self, target: str, *, drop_every_second: bool) -> None:
@@ -36,7 +37,9 @@ class Relay:
                     if drop:
                         self._answer(200, b"{}", "application/json")
                         return
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in {"host", "connection", "content-length"}}
+                headers = {
+                    k: v for k, v in self.headers.items() if k.lower() not in {"host", "connection", "content-length"}
+                }
                 try:
                     reply = relay._client.request(self.command, self.path, content=body, headers=headers)
                 except httpx.HTTPError:

@@ -1,4 +1,5 @@
-"""Asking again: one more person for tasks where people disagree or a label is doubted, and the view of suspected errors."""
+"""Asking again: one more person for tasks where people disagree or a label is doubted, and the view of suspected
+errors."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def _undecided(project: Project, placements: dict[str, Placement]) -> dict[str, 
 
 
 def _doubted(project: Project, placements: dict[str, Placement]) -> dict[str, int]:
-    """Tasks with an open label issue, most doubtful first, within the share of people's work that second looks may take."""
+    """Tasks with an open label issue, most doubtful first, within the share of people's work that second looks may
+    take."""
     most = project.settings.consolidate.max_people
     flags = [f for f in project.store.flags.open(project.name) if f.reason is SECOND_LOOK and f.task_id in placements]
     totals = project.store.annotations.totals(project.name)
@@ -69,7 +71,8 @@ def _affordable(project: Project) -> bool:
 
 
 def _show(project: Project, placements: dict[str, Placement]) -> int:
-    """Write open flags into the tasks' data, where the view "Suspected errors" and its order find them; clear settled ones."""
+    """Write open flags into the tasks' data, where the view "Suspected errors" and its order find them; clear
+    settled ones."""
     limit = project.settings.flag.max_open
     texts: dict[str, str] = {}
     for item in project.store.flags.open(project.name):

@@ -47,12 +47,15 @@ def attach(project: Project, platform_id: int) -> AttachReport:
     totals = project.store.annotations.totals(project.name)
     notes = ()
     if project.settings.mode == "window":
-        notes = ("Tasks of the pool that are already there count as pushed; set `mode: in-place` to order them by score.",)
+        notes = (
+            "Tasks of the pool that are already there count as pushed; set `mode: in-place` to order them by score.",
+        )
     return AttachReport(platform_id, there.title, tasks, new, totals.votes, notes)
 
 
 def detach(project: Project) -> None:
-    """Forget the binding: the next set-up makes a new project. Nothing in Label Studio or of people's work is deleted."""
+    """Forget the binding: the next set-up makes a new project. Nothing in Label Studio or of people's work is
+    deleted."""
     placements = [p.platform_id for p in project.store.ledger.placements(project.name) if not p.gone]
     project.store.ledger.mark_gone(project.name, placements)
     project.store.projects.bind(project.name, None)
@@ -61,7 +64,8 @@ def detach(project: Project) -> None:
 
 
 def adopt_tasks(project: Project, tasks: Sequence[PlatformTask]) -> int:
-    """Enter platform tasks into pool and ledger; return how many were new to the pool. A task that carries our key keeps it."""
+    """Enter platform tasks into pool and ledger; return how many were new to the pool. A task that carries our key
+    keeps it."""
     rows, places, skip = [], {}, project.settings.data.exclude
     for task in tasks:
         data = {key: value for key, value in task.data.items() if key not in OURS and key not in skip}

@@ -1,4 +1,5 @@
-"""Consolidate: people's votes into people's consensus, functions' votes into weak labels, the better consolidator chosen."""
+"""Consolidate: people's votes into people's consensus, functions' votes into weak labels, the better consolidator
+chosen."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ SKILL_NOTE = "skills"
 
 
 def consolidate(project: Project) -> ConsolidateReport:
-    """Consolidate people first, apart from the functions; then score the functions' consolidators on the blind sample."""
+    """Consolidate people first, apart from the functions; then score the functions' consolidators on the blind
+    sample."""
     started = time.perf_counter()
     voting = project.store.annotations.voting(project.name)
     rows: list[Consensus] = []
@@ -57,8 +59,8 @@ def consolidate(project: Project) -> ConsolidateReport:
 def people_consensus(
     project: Project, control: Control, votes: dict[str, dict[str, Value]]
 ) -> tuple[list[Consensus], JsonObject]:
-    """Return a consensus per task and the skill table. A tie, or a posterior under the threshold while more people may be
-    asked, has no value: another person is needed, never a silent guess."""
+    """Return a consensus per task and the skill table. A tie, or a posterior under the threshold while more people
+    may be asked, has no value: another person is needed, never a silent guess."""
     policy = project.settings.consolidate
     kind = kind_of(control.kind)
     k = 2 if control.multiple else len(control.labels)
@@ -79,7 +81,8 @@ def people_consensus(
 
 
 def _weak(project: Project, control: Control) -> JsonObject:
-    """Fit what is not fitted yet, score all on the blind sample, choose. Returns {version, chosen, table, functions}."""
+    """Fit what is not fitted yet, score all on the blind sample, choose. Returns {version, chosen, table,
+    functions}."""
     names, versions, votes = function_votes(project, control)
     if not names:
         return {"version": "", "chosen": "", "table": [], "functions": []}
@@ -90,7 +93,9 @@ def _weak(project: Project, control: Control) -> JsonObject:
     blind = [(index.seq_of[t], row) for t, row in labels.items() if index.blind[index.seq_of[t]]]
     gold_rows = np.array([seq for seq, _ in blind], dtype=np.int64)
     kind = kind_of(control.kind)
-    gold = np.array([kind.target(control, row.value) for _, row in blind], dtype=np.float32).reshape(-1, len(control.labels))
+    gold = np.array([kind.target(control, row.value) for _, row in blind], dtype=np.float32).reshape(
+        -1, len(control.labels)
+    )
     fitted = {}
     reasons: dict[str, str] = {}
     version = digest(tuple(zip(names, versions, strict=True)), total, policy.seed)

@@ -50,15 +50,16 @@ def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floa
             tasks = project.store.tasks.between(project.name, start, stop)
             answers = judge.probabilities([task.data for task in tasks])
             for other in project.space.controls:
-                project.columns.write(project.name, "probabilities", other.name, name, version, start, answers[other.name])
-    array: Floats = project.columns.read(
-        project.name, "probabilities", control.name, name, version, total, fill=np.nan
-    )
+                project.columns.write(
+                    project.name, "probabilities", other.name, name, version, start, answers[other.name]
+                )
+    array: Floats = project.columns.read(project.name, "probabilities", control.name, name, version, total, fill=np.nan)
     return array
 
 
 def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats] | None:
-    """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without any."""
+    """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without
+    any."""
     chosen = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name)
     if not chosen or not chosen.get("version"):
         return None
@@ -72,7 +73,9 @@ def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats]
 
 def people_labels(project: Project, control: Control) -> dict[str, Consensus]:
     """Return task id to people's consensus, where there is one."""
-    return {row.task_id: row for row in project.store.consensus.all(project.name, control.name) if row.value is not None}
+    return {
+        row.task_id: row for row in project.store.consensus.all(project.name, control.name) if row.value is not None
+    }
 
 
 def restored(control: Control, value: object) -> Value:

@@ -26,7 +26,8 @@ SECOND_LOOK = FlagReason.LABEL_ISSUE
 
 
 def flag(project: Project, *, again: bool = False) -> FlagReport:
-    """Check people's labels of tasks outside the blind sample. again: check although no label changed since the last time."""
+    """Check people's labels of tasks outside the blind sample. again: check although no label changed since the last
+    time."""
     started = time.perf_counter()
     policy = project.settings.flag
     resolved = settle_flags(project)
@@ -82,7 +83,9 @@ def find_flags(project: Project, control: Control, tasks: list[Task], labels: di
     given = targets if control.multiple else targets.argmax(axis=1)
     found = [(FlagReason.LABEL_ISSUE, doubt) for doubt in label_issues(given, held_out, control.multiple)]
     model = factory(fields=(control.field,), **settings.backend.options)
-    model.fit(examples, targets, weights=np.ones(len(tasks), np.float32), multiple=control.multiple, seed=settings.flag.seed)
+    model.fit(
+        examples, targets, weights=np.ones(len(tasks), np.float32), multiple=control.multiple, seed=settings.flag.seed
+    )
     vectors = model.embed(examples)
     if vectors is not None:
         found += [(FlagReason.OUTLIER, doubt) for doubt in outliers(vectors)]
@@ -91,9 +94,7 @@ def find_flags(project: Project, control: Control, tasks: list[Task], labels: di
     return [_flag(control, reason, doubt, tasks, labels) for reason, doubt in found]
 
 
-def _flag(
-    control: Control, reason: FlagReason, doubt: Doubt, tasks: list[Task], labels: dict[str, Consensus]
-) -> Flag:
+def _flag(control: Control, reason: FlagReason, doubt: Doubt, tasks: list[Task], labels: dict[str, Consensus]) -> Flag:
     task = tasks[doubt.index]
     evidence = dict(doubt.evidence)
     for key in ("given", "suggested"):  # label numbers become names; positions become task ids

@@ -10,14 +10,17 @@ PREVIOUS_NOTE = "previous_model"
 
 
 def promote(project: Project, version: str, who: str, *, why: str = "by hand") -> ModelVersion:
-    """Make `version` current; the one before retires. The next push stores its pre-labels and then switches Label Studio.
+    """Make `version` current; the one before retires. The next push stores its pre-labels and then switches Label
+    Studio.
 
     Raises ModelError for an unknown version, or when its files are not what they were.
     """
     model = project.store.models.get(project.name, version)
     if model is None:
         versions = [m.version for m in project.store.models.all(project.name)]
-        raise ModelError(f"there is no model version '{version}'", remedy=nearest(version, versions) or "None is trained yet.")
+        raise ModelError(
+            f"there is no model version '{version}'", remedy=nearest(version, versions) or "None is trained yet."
+        )
     project.artifacts.get_folder(model.uri)  # a version whose files are gone must not become current
     before = project.store.models.current(project.name)
     if before is not None and before.version == version:
@@ -26,7 +29,11 @@ def promote(project: Project, version: str, who: str, *, why: str = "by hand") -
     if before is not None:
         project.store.projects.note(project.name, PREVIOUS_NOTE, before.version)
     project.store.audit.append(
-        project.name, who, "promoted", {"version": version, "before": before.version if before else None, "why": why}, project.now()
+        project.name,
+        who,
+        "promoted",
+        {"version": version, "before": before.version if before else None, "why": why},
+        project.now(),
     )
     promoted = project.store.models.get(project.name, version)
     assert promoted is not None

@@ -20,8 +20,8 @@ FOREIGN = "foreign_tasks"
 def pull(project: Project, *, whole: bool = False) -> PullReport:
     """Fetch what changed since the last pull and record it. whole: forget the mark and look at everything again.
 
-    Created, changed, deleted, skipped and bulk annotations are all seen, because each changed task comes whole. The mark
-    moves after the annotations are recorded, so a kill in between only repeats work.
+    Created, changed, deleted, skipped and bulk annotations are all seen, because each changed task comes whole. The
+    mark moves after the annotations are recorded, so a kill in between only repeats work.
     """
     started = time.perf_counter()
     platform_id = require_bound(project)
@@ -112,22 +112,23 @@ def _read(project: Project, task_id: str, raw: PlatformAnnotation) -> tuple[Anno
 
 
 def settle(project: Project, by_task: dict[str, list[Annotation]]) -> None:
-    """Note which placed tasks need nobody any more: enough votes, or skipped by somebody (people are not asked to skip twice
-    before the window may be topped up)."""
+    """Note which placed tasks need nobody any more: enough votes, or skipped by somebody (people are not asked to
+    skip twice before the window may be topped up)."""
     if not by_task:
         return
     overlap = {p.task_id: p.overlap for p in project.store.ledger.placements(project.name)}
     done, open_again = [], []
-    for task_id, annotations in by_task.items():
-        votes = sum(annotation.votes for annotation in annotations)
-        skipped = any(annotation.cancelled and annotation.deleted_at is None for annotation in annotations)
+    for task_id, said in by_task.items():
+        votes = sum(annotation.votes for annotation in said)
+        skipped = any(annotation.cancelled and annotation.deleted_at is None for annotation in said)
         (done if votes >= overlap.get(task_id, 1) or skipped else open_again).append(task_id)
     project.store.ledger.set_done(project.name, done, True)
     project.store.ledger.set_done(project.name, open_again, False)
 
 
 def _notice_deleted_tasks(project: Project, platform_id: int) -> tuple[int, int]:
-    """Mark tasks that vanished from Label Studio. Only looks at ids when the counts differ, so it costs one small call."""
+    """Mark tasks that vanished from Label Studio. Only looks at ids when the counts differ, so it costs one small
+    call."""
     alive = {p.platform_id: p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
     foreign = int(project.store.projects.notes(project.name).get(FOREIGN, 0))
     count = project.platform.project(platform_id).task_count

@@ -88,7 +88,9 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
     if not rows:
         return 0, "every task of the pool has been pushed, labelled, or is a copy of one that was"
     start = max((p.priority for p in project.store.ledger.placements(project.name)), default=0)
-    intents = [Intent(row.task_id, start + n, row.reason, row.overlap, row.blind) for n, row in enumerate(rows, start=1)]
+    intents = [
+        Intent(row.task_id, start + n, row.reason, row.overlap, row.blind) for n, row in enumerate(rows, start=1)
+    ]
     if window.budget is not None:
         intents = _within(intents, room)
     project.store.ledger.intend(project.name, intents)
@@ -170,9 +172,7 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     if version is None:
         return 0, None
     stored = project.store.ledger.predicted(project.name, version)
-    missing = [
-        (placement, row) for row, placement in enumerate(visible) if placement.task_id not in stored
-    ]
+    missing = [(placement, row) for row, placement in enumerate(visible) if placement.task_id not in stored]
     created = 0
     if missing:
         created = _store_predictions(project, there.id, version, missing, answers)
@@ -213,7 +213,9 @@ def _store_predictions(
     landed_before = set()
     if there:
         landed_before = {
-            row.task_id for row in project.platform.predictions(platform_id, sorted(there)) if row.model_version == version
+            row.task_id
+            for row in project.platform.predictions(platform_id, sorted(there))
+            if row.model_version == version
         }
     new: list[NewPrediction] = []
     owners: list[str] = []
@@ -232,7 +234,7 @@ def _store_predictions(
         raise PlatformRejected(
             message,
             where=f"Label Studio project {platform_id}",
-            remedy="Run `hitl doctor`: it compares the label configs of both sides. The next push looks up what is missing.",
+            remedy="Run `hitl doctor`: it compares both label configs. The next push looks up what is missing.",
         )
     project.store.ledger.landed_predictions(project.name, version, owners)
     return created
@@ -248,7 +250,8 @@ def _order_by_score(project: Project, there: PlatformProject) -> None:
 
 
 def _blind_in_place(project: Project, platform_id: int, version: str, blind: Sequence[Placement]) -> int:
-    """Give blind tasks of an in-place project an empty prediction, so that the order by score reaches them; nothing is shown.
+    """Give blind tasks of an in-place project an empty prediction, so that the order by score reaches them; nothing
+    is shown.
 
     Their scores are spread evenly by a seeded draw, so that a blind task comes at any time.
     """

@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
+from adapter.core.blind import is_double
 from adapter.core.priority import Candidates, compose, reason_text
 from adapter.kinds import kind_of
 from adapter.ports import Floats
-from adapter.core.blind import is_double
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, people_labels, pool_probabilities, weak_probabilities
 from adapter.stages.reports import RankReport
@@ -20,7 +20,8 @@ AHEAD = 3
 
 
 def rank(project: Project, *, size: int | None = None) -> RankReport:
-    """Order the tasks that nobody has been asked for (in-place mode: that nobody has labelled) and store the ranking."""
+    """Order the tasks that nobody has been asked for (in-place mode: that nobody has labelled) and store the
+    ranking."""
     started = time.perf_counter()
     settings = project.settings
     judge = current_judge(project)
@@ -76,7 +77,9 @@ def candidate_rows(project: Project, duplicate: np.ndarray, seq_of: dict[str, in
             if not placement.done and not placement.gone:
                 free[seq_of[placement.task_id]] = True
         return np.flatnonzero(free)
-    for task_id in [p.task_id for p in placements if not p.gone] + [i.task_id for i in project.store.ledger.pending(project.name)]:
+    for task_id in [p.task_id for p in placements if not p.gone] + [
+        i.task_id for i in project.store.ledger.pending(project.name)
+    ]:
         free[seq_of[task_id]] = False
     for control in project.space.controls:
         for task_id in people_labels(project, control):
@@ -102,7 +105,9 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
             if weak is None:
                 continue
             basis, probabilities = weak
-        scores = kind_of(control.kind).uncertainty(control, probabilities, strategy if strategy != "random" else "margin")
+        scores = kind_of(control.kind).uncertainty(
+            control, probabilities, strategy if strategy != "random" else "margin"
+        )
         scores = np.nan_to_num(scores, nan=1.0).astype(np.float32)
         best = scores if best is None else np.maximum(best, scores)
     return best, basis

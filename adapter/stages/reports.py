@@ -45,8 +45,8 @@ class AttachReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class PullReport(Report):
-    """tasks: looked at. created, changed, deleted: annotations. strays: annotations that we could not place. gone: tasks that
-    were deleted in Label Studio. adopted: tasks that others made there (in-place mode)."""
+    """tasks: looked at. created, changed, deleted: annotations. strays: annotations that we could not place. gone:
+    tasks that were deleted in Label Studio. adopted: tasks that others made there (in-place mode)."""
 
     tasks: int
     created: int
@@ -77,7 +77,8 @@ class VoteReport(Report):
 @dataclass(frozen=True, slots=True)
 class ConsolidateReport(Report):
     """people: tasks with a consensus, per control. undecided: tasks where people do not agree yet. weak: the table of
-    consolidators per control. chosen: the consolidator in use per control. skills: annotator to accuracy and interval."""
+    consolidators per control. chosen: the consolidator in use per control. skills: annotator to accuracy and
+    interval."""
 
     people: dict[str, int]
     undecided: dict[str, int]
@@ -112,8 +113,9 @@ class RankReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class PushReport(Report):
-    """pushed: new tasks in Label Studio. reconciled: found there after an interrupted push. prelabelled: predictions stored.
-    asked: tasks that one more person is asked for. open: open tasks in the work window now. note: why nothing was pushed."""
+    """pushed: new tasks in Label Studio. reconciled: found there after an interrupted push. prelabelled: predictions
+    stored. asked: tasks that one more person is asked for. open: open tasks in the work window now. note: why
+    nothing was pushed."""
 
     pushed: int
     reconciled: int
@@ -128,8 +130,8 @@ class PushReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class TrainReport(Report):
-    """version: the new model version, None if nothing was trained. promoted: whether it is current now. sentence: the gate's
-    verdict, or why nothing was trained."""
+    """version: the new model version, None if nothing was trained. promoted: whether it is current now. sentence:
+    the gate's verdict, or why nothing was trained."""
 
     version: str | None
     promoted: bool

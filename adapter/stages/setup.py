@@ -17,8 +17,9 @@ WEBHOOK_PATH = "/webhook"
 def setup(project: Project, *, connect: bool = True) -> SetupReport:
     """Create or find the Label Studio project, bind it, and connect webhook and ML backend.
 
-    connect: whether to register webhook and backend; their failure is a note, not an error, since the web process may not
-    be up yet. Raises PlatformNotFound when the bound project was deleted, LabelConfigError when its labels are not ours.
+    connect: whether to register webhook and backend; their failure is a note, not an error, since the web process
+    may not be up yet. Raises PlatformNotFound when the bound project was deleted, LabelConfigError when its labels
+    are not ours.
     """
     store = project.store
     row = store.projects.ensure(project.name, project.space.digest)
@@ -41,7 +42,11 @@ def setup(project: Project, *, connect: bool = True) -> SetupReport:
         adopted = 0 if created else adopt_placed(project, there.id)
         store.projects.bind(project.name, there.id)
         store.audit.append(
-            project.name, "adapter", "bound", {"platform_id": there.id, "created": created, "adopted": adopted}, project.now()
+            project.name,
+            "adapter",
+            "bound",
+            {"platform_id": there.id, "created": created, "adopted": adopted},
+            project.now(),
         )
     webhook, backend, notes = connect_endpoints(project, there.id) if connect else (False, False, ())
     return SetupReport(there.id, created, adopted, webhook, backend, notes)
@@ -73,7 +78,8 @@ def connect_endpoints(project: Project, platform_id: int) -> tuple[bool, bool, t
 
 
 def adopt_placed(project: Project, platform_id: int) -> int:
-    """Enter tasks of ours that are already there into the ledger (the store was lost, or restored from an older copy)."""
+    """Enter tasks of ours that are already there into the ledger (the store was lost, or restored from an older
+    copy)."""
     places: dict[str, int] = {}
     for task in project.platform.tasks(platform_id):
         if task.key is not None:
@@ -99,7 +105,7 @@ def require_same_labels(space: LabelSpace, there: PlatformProject) -> None:
         raise LabelConfigError(
             f"its controls are {sorted(theirs)}, ours are {sorted(ours)}",
             where=where,
-            remedy="Give both the same label config, or choose another `title` or `project_id` in the project's settings.",
+            remedy="Give both the same label config, or choose another `title` or `project_id` in the settings.",
         )
     for name, control in ours.items():
         if set(control.labels) != set(theirs[name].labels) or control.multiple != theirs[name].multiple:

@@ -30,9 +30,7 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
     work: dict[tuple[str, tuple[int, int]], list[LabelingFunction]] = defaultdict(list)
     for function in functions:
         control = control_of(project, function)
-        for span in project.columns.missing(
-            project.name, VOTES, control.name, function.name, function.version, total
-        ):
+        for span in project.columns.missing(project.name, VOTES, control.name, function.name, function.version, total):
             work[control.name, span].append(function)
     if work:
         from adapter.engines.local import LocalEngine
@@ -47,7 +45,14 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
                     tasks = project.store.tasks.between(project.name, start, stop)
                     result = engine.apply(group, [task.data for task in tasks], control)
                     found = [
-                        Fault(f.source, f.version, "vote", tasks[f.row].id if f.row is not None else None, f.message, project.now())
+                        Fault(
+                            f.source,
+                            f.version,
+                            "vote",
+                            tasks[f.row].id if f.row is not None else None,
+                            f.message,
+                            project.now(),
+                        )
                         for f in result.faults
                     ]
                     if found:
@@ -55,7 +60,13 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
                         faults.update(fault.source for fault in found)
                     for column, function in enumerate(group):
                         project.columns.write(
-                            project.name, VOTES, control.name, function.name, function.version, start, result.votes[:, column]
+                            project.name,
+                            VOTES,
+                            control.name,
+                            function.name,
+                            function.version,
+                            start,
+                            result.votes[:, column],
                         )
                         computed[function.name] += stop - start
                     done += stop - start
@@ -84,7 +95,7 @@ def control_of(project: Project, function: LabelingFunction) -> Control:
         )
     if function.control not in controls:
         raise FunctionsError(
-            f"labeling function '{function.name}' votes on control '{function.control}', which the label config has not",
+            f"labeling function '{function.name}' votes on '{function.control}', no control of the label config",
             where=function.module,
             remedy=nearest(function.control, controls),
         )

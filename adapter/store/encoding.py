@@ -10,6 +10,9 @@ import orjson
 
 from adapter.errors import StoreError
 
+LONGEST_KEY = 500
+"""Characters of an identifier; PostgreSQL's indexes hold no long ones."""
+
 
 def to_json(value: object) -> str:
     """Return JSON text. Not-a-number becomes null; tuples become lists; lone surrogates and huge integers survive.
@@ -57,7 +60,7 @@ def storable(text: str) -> bool:
 
 
 def cleaned(text: str) -> str:
-    """Return the text with what no database holds (NUL, lone surrogates) replaced by U+FFFD. For messages, never for ids."""
+    """Return the text with what no database holds (NUL, lone surrogates) replaced by U+FFFD. Not for ids."""
     if storable(text):
         return text
     return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text)
@@ -65,9 +68,9 @@ def cleaned(text: str) -> str:
 
 def require_key(text: str, what: str) -> str:
     """Return `text` if it may serve as an identifier; raises StoreError otherwise. what: the noun for the message."""
-    if not text or not storable(text):
+    if not text or len(text) > LONGEST_KEY or not storable(text):
         raise StoreError(
-            f"{what} {text[:80]!r} is empty or holds a character that no database keeps",
-            remedy="Use readable characters in identifiers: no NUL and no broken Unicode.",
+            f"{what} {text[:80]!r} is empty, over {LONGEST_KEY} characters, or holds a character that databases lack",
+            remedy="Use short, readable identifiers: no NUL and no broken Unicode.",
         )
     return text

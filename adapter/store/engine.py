@@ -31,8 +31,8 @@ _SPACE = {errno.ENOSPC, errno.EDQUOT}
 class Database:
     """A lazily opened database. Thread-safe; a forked child opens connections of its own.
 
-    Writers are serialised: on SQLite for the whole file (BEGIN IMMEDIATE waits up to 30 s for its turn), on PostgreSQL for
-    each project (its row is locked first). So a writer never reads what another is about to change.
+    Writers are serialised: on SQLite for the whole file (BEGIN IMMEDIATE waits up to 30 s for its turn), on PostgreSQL
+    for each project (its row is locked first). So a writer never reads what another is about to change.
     """
 
     def __init__(self, url: str) -> None:
@@ -73,7 +73,12 @@ class Database:
     def _open(self) -> Engine:
         if not self.is_sqlite:
             return sa.create_engine(
-                self._url, pool_pre_ping=True, pool_size=5, max_overflow=20, hide_parameters=True, connect_args=_PATIENCE
+                self._url,
+                pool_pre_ping=True,
+                pool_size=5,
+                max_overflow=20,
+                hide_parameters=True,
+                connect_args=_PATIENCE,
             )
         engine = sa.create_engine(
             self._url, pool_size=5, max_overflow=40, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}

@@ -185,7 +185,7 @@ predictions = sa.Table(
     _of_task(),
 )
 
-annotations = sa.Table(
+people = sa.Table(
     "hitl_annotations",
     metadata,
     _project(primary=True),

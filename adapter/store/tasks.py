@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,12 @@ import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from adapter.store.encoding import from_json, require_key, storable, to_json
+from adapter.store.encoding import require_key
 from adapter.store.group import Group
 from adapter.store.tables import tasks
 from adapter.vocabulary import JsonObject, Task
 
 _CHUNK = 20_000
-_first = tasks.alias("first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ class Added:
 
 @dataclass(frozen=True)
 class TaskIndex:
-    """The whole pool without its data; arrays (n,) by seq. ids: str objects. duplicate_of: seq of the first with the same
-    content, -1 if it is the first."""
+    """The whole pool without its data; arrays (n,) by seq. ids: str objects. duplicate_of: seq of the first with the
+    same content, -1 if it is the first."""
 
     ids: npt.NDArray[np.object_]
     blind: npt.NDArray[np.bool_]
@@ -73,37 +72,128 @@ class Tasks(Group):
         for row in rows:
             require_key(row.id, "the task id")
         with self._db.write_project(project) as (conn, number):
-            stored = self._contents(conn, number, [row.id for row in rows])
-            fresh: dict[str, NewRow] = {}
-            known, changed = 0, []
-            for row in rows:
-                content = stored.setdefault(row.id, row.content)
-                if row.id in fresh or content is not row.content:
-                    known += 1
-                    if content != row.content:
-                        changed.append(row.id)
-                else:
-                    fresh[row.id] = row
-            first = self._firsts(conn, number, {row.content for row in fresh.values()})
-            start = int(conn.scalar(sa.select(sa.func.max(tasks.c.seq)).where(tasks.c.project_id == number)) or 0)
-            start = start + 1 if start or self._any(conn, number) else 0
+            contents = self._contents(conn, number, [row.id for row in rows])
+            fresh, changed = _sort_out(rows, contents)
+            first = self._firsts(conn, number, {row.content for row in fresh})
+            highest = sa.select(sa.func.coalesce(sa.func.max(tasks.c.seq), -1)).where(tasks.c.project_id == number)
+            start = int(conn.scalar(highest) or 0) + 1
             values, duplicates = [], 0
-            for seq, row in enumerate(fresh.values(), start=start):
+            for seq, row in enumerate(fresh, start=start):
                 original = first.setdefault(row.content, seq)
                 duplicates += original != seq
-                values.append(
-                    {
-                        "project_id": number,
-                        "seq": seq,
-                        "id": row.id,
-                        "data": row.data,
-                        "content": row.content,
-                        "duplicate_of": None if original == seq else original,
-                        "blind": bool(blind(row.id)),
-                        "subgroup": row.subgroup,
-                        "line": row.line,
-                    }
-                )
+                values.append(_values(number, seq, row, None if original == seq else original, bool(blind(row.id))))
             if values:
                 conn.execute(tasks.insert(), values)
-        return Added(new=len(values), known=known, duplicates=duplicates, changed=tuple(changed))
+        return Added(new=len(fresh), known=len(rows) - len(fresh), duplicates=duplicates, changed=tuple(changed))
+
+    def _contents(self, conn: Connection, number: int, ids: Sequence[str]) -> dict[str, str]:
+        """Content of those ids that the pool knows."""
+        query = sa.select(tasks.c.id, tasks.c.content).where(
+            tasks.c.project_id == number, self._db.among(tasks.c.id, ids)
+        )
+        return {task_id: content for task_id, content in conn.execute(query)}
+
+    def _firsts(self, conn: Connection, number: int, contents: Collection[str]) -> dict[str, int]:
+        """Content to the seq of the first task that has it."""
+        query = sa.select(tasks.c.content, tasks.c.seq).where(
+            tasks.c.project_id == number, tasks.c.duplicate_of.is_(None), self._db.among(tasks.c.content, contents)
+        )
+        return {content: seq for content, seq in conn.execute(query)}
+
+    def count(self, project: str) -> int:
+        """Return how many tasks the pool has."""
+        with self._db.read_project(project) as (conn, number):
+            highest = sa.select(sa.func.coalesce(sa.func.max(tasks.c.seq), -1)).where(tasks.c.project_id == number)
+            return int(conn.scalar(highest) or 0) + 1
+
+    def get(self, project: str, ids: Sequence[str]) -> list[Task]:
+        """Return the tasks with these ids in the order asked; unknown ids are left out."""
+        with self._db.read_project(project) as (conn, number):
+            found = {task.id: task for task in self._tasks(conn, number, self._db.among(tasks.c.id, set(ids)))}
+        return [found[task_id] for task_id in ids if task_id in found]
+
+    def at(self, project: str, seqs: Sequence[int]) -> list[Task]:
+        """Return the tasks at these row numbers in the order asked; rows beyond the end are left out."""
+        wanted = [int(seq) for seq in seqs]
+        with self._db.read_project(project) as (conn, number):
+            found = {task.seq: task for task in self._tasks(conn, number, self._db.among(tasks.c.seq, set(wanted)))}
+        return [found[seq] for seq in wanted if seq in found]
+
+    def between(self, project: str, lo: int, hi: int) -> list[Task]:
+        """Return the tasks of rows lo to hi - 1, by seq."""
+        with self._db.read_project(project) as (conn, number):
+            return self._tasks(conn, number, sa.and_(tasks.c.seq >= lo, tasks.c.seq < hi))
+
+    def stream(self, project: str, chunk: int = 5000) -> Iterator[list[Task]]:
+        """Yield the whole pool by seq in lists of at most `chunk`. No transaction stays open between them."""
+        lo = 0
+        while found := self.between(project, lo, lo + chunk):
+            yield found
+            lo += chunk
+
+    def _tasks(self, conn: Connection, number: int, condition: sa.ColumnElement[bool]) -> list[Task]:
+        query = (
+            sa.select(*_READ).select_from(_JOINED).where(tasks.c.project_id == number, condition).order_by(tasks.c.seq)
+        )
+        return [Task(*row) for row in conn.execute(query)]
+
+    def index(self, project: str) -> TaskIndex:
+        """Return ids, blindness and duplicates of the whole pool: about 100 bytes of memory a task."""
+        ids: list[str] = []
+        blind: list[bool] = []
+        duplicate_of: list[int] = []
+        query = sa.select(tasks.c.id, tasks.c.blind, sa.func.coalesce(tasks.c.duplicate_of, -1)).order_by(tasks.c.seq)
+        with self._db.read_project(project) as (conn, number):
+            mine = query.where(tasks.c.project_id == number)
+            lo = 0
+            while rows := conn.execute(mine.where(tasks.c.seq >= lo, tasks.c.seq < lo + _CHUNK)).all():
+                for task_id, is_blind, original in rows:
+                    ids.append(task_id)
+                    blind.append(is_blind)
+                    duplicate_of.append(original)
+                lo += _CHUNK
+        names = np.empty(len(ids), dtype=np.object_)
+        names[:] = ids
+        return TaskIndex(names, np.array(blind, dtype=np.bool_), np.array(duplicate_of, dtype=np.int64))
+
+
+_first = tasks.alias("first")
+_JOINED = tasks.outerjoin(
+    _first, sa.and_(_first.c.project_id == tasks.c.project_id, _first.c.seq == tasks.c.duplicate_of)
+)
+_READ = (  # in the order of the fields of Task
+    tasks.c.id,
+    tasks.c.seq,
+    tasks.c.data,
+    tasks.c.content,
+    _first.c.id.label("original"),
+    tasks.c.blind,
+    tasks.c.subgroup,
+)
+
+
+def _sort_out(rows: Sequence[NewRow], contents: dict[str, str]) -> tuple[list[NewRow], list[str]]:
+    """Return the rows whose id is new, and the ids that come with another content than the known one."""
+    seen = dict(contents)
+    fresh, changed = [], []
+    for row in rows:
+        if row.id not in seen:
+            seen[row.id] = row.content
+            fresh.append(row)
+        elif seen[row.id] != row.content:
+            changed.append(row.id)
+    return fresh, changed
+
+
+def _values(project: int, seq: int, row: NewRow, original: int | None, blind: bool) -> dict[str, Any]:
+    return {
+        "project_id": project,
+        "seq": seq,
+        "id": row.id,
+        "data": row.data,
+        "content": row.content,
+        "duplicate_of": original,
+        "blind": blind,
+        "subgroup": row.subgroup,
+        "line": row.line,
+    }

@@ -1,0 +1,64 @@
+"""Exact nearest neighbours by cosine, in blocks, so that the memory does not grow with the square of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from adapter.ports import Floats
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NEAR = 0.95
+"""Cosine similarity from which two tasks count as near neighbours: reworded copies, not merely the same subject."""
+
+_CELLS = 16_000_000  # of one block of similarities: 64 MB
+
+
+def unit_rows(vectors: Floats) -> tuple[Floats, Bools]:
+    """Return the rows scaled to length 1, float32 (n, d), and which could be: rows of zeros, NaN or infinity become zeros.
+
+    Raises ValueError unless vectors is two-dimensional.
+    """
+    array = np.asarray(vectors, dtype=np.float32)
+    if array.ndim != 2:
+        raise ValueError(f"embeddings need the shape (n, d), got {array.shape}")
+    usable = np.isfinite(array).all(axis=1)
+    clean = np.where(usable[:, None], array, np.float32(0))
+    # The greatest entry first: squares of very small or large entries would leave float32's range.
+    largest = np.abs(clean).max(axis=1, initial=0.0)
+    usable &= largest > 0
+    clean = clean / np.where(usable, largest, 1)[:, None]
+    length = np.linalg.norm(clean, axis=1)
+    return (clean / np.where(usable, length, 1)[:, None]).astype(np.float32), usable
+
+
+def blocks(unit: Floats) -> Iterator[tuple[int, Floats]]:
+    """Yield (first row, similarities (b, n)) until every row was compared with every row."""
+    step = max(1, _CELLS // max(1, len(unit)))
+    for start in range(0, len(unit), step):
+        yield start, unit[start : start + step] @ unit.T
+
+
+def near_pairs(vectors: Floats, *, threshold: float = NEAR) -> tuple[Ints, Ints, Floats]:
+    """Return all pairs (i, j, similarity) with i < j and cosine similarity of at least `threshold`, ordered by (i, j).
+
+    Rows without a direction (zeros, NaN) are near nothing.
+    """
+    unit, usable = unit_rows(vectors)
+    firsts: list[Ints] = []
+    seconds: list[Ints] = []
+    values: list[Floats] = []
+    for start, similar in blocks(unit):
+        rows, columns = np.nonzero(similar >= threshold)
+        keep = (columns > rows + start) & usable[rows + start] & usable[columns]
+        rows, columns = rows[keep], columns[keep]
+        firsts.append(rows + start)
+        seconds.append(columns)
+        values.append(np.clip(similar[rows, columns], -1, 1))
+    if not firsts:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+    return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(values)

@@ -1,0 +1,1 @@
+"""Alembic migrations, packaged. `adapter.store.migrate` runs them."""

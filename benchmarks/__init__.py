@@ -1,0 +1,1 @@
+"""Benchmarks: ours beside the peer, in one run, as ratios."""
