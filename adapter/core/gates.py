@@ -18,7 +18,8 @@ def mcnemar_worse(losses: int, wins: int) -> float:
     """Return the exact one-sided p-value that the candidate is worse, from the tasks on which the two models differ.
 
     losses: only the current model is right. wins: only the candidate is. If they were equally good, losses would follow
-    Binomial(losses + wins, 1/2); the value is P(X >= losses), 1 when they never differ. Source: McNemar 1947, exact form.
+    Binomial(losses + wins, 1/2); the value is P(X >= losses), 1 when they never differ. Source: McNemar 1947, exact
+    form.
     """
     from scipy.special import bdtrc
 
@@ -32,16 +33,16 @@ def promotion(
 ) -> Verdict:
     """Judge whether `candidate` may become the current model, on the blind sample.
 
-    current, candidate: (n,) whether each model is right on each blind task with people's consensus, in one order; current
-    None for the first model. baseline: (n,) whether the most common label of the training data is right there; the first
-    model is compared with it. Raises ValueError when the lengths differ.
+    current, candidate: (n,) whether each model is right on each blind task with people's consensus, in one order;
+    current None for the first model. baseline: (n,) whether the most common label of the training data is right
+    there; the first model is compared with it. Raises ValueError when the lengths differ.
 
     With at least `policy.min_gate` tasks the outcome is FAIL when the candidate is significantly worse (exact one-sided
-    McNemar at `policy.alpha`) or its accuracy is lower by more than `policy.tolerance`; else PASS. A first model is judged
-    against the baseline by the McNemar test alone: no better alternative is in use. With fewer tasks the outcome is
-    NOT_ENOUGH_DATA, and a provisional rule decides: a first model is promoted, because any model orders tasks better than
-    none and every later one is judged; a successor is promoted when it is right at least as often as the current model on
-    the tasks there are. `figures["promote"]` holds the decision in every case, see `promotes`.
+    McNemar at `policy.alpha`) or its accuracy is lower by more than `policy.tolerance`; else PASS. A first model is
+    judged against the baseline by the McNemar test alone: no better alternative is in use. With fewer tasks the
+    outcome is NOT_ENOUGH_DATA, and a provisional rule decides: a first model is promoted, because any model orders
+    tasks better than none and every later one is judged; a successor is promoted when it is right at least as often
+    as the current model on the tasks there are. `figures["promote"]` holds the decision in every case, see `promotes`.
     """
     n = len(candidate)
     against = current if current is not None else baseline
@@ -73,7 +74,9 @@ def promotion(
     rival = "the current model" if current is not None else "the most common label"
     score = f"right on {right} of {n} blind tasks"
     if against is None:
-        return _verdict(Outcome.PASS, True, figures, f"First model: {score}, with nothing to compare it with; promoted.")
+        return _verdict(
+            Outcome.PASS, True, figures, f"First model: {score}, with nothing to compare it with; promoted."
+        )
     score += f", {rival} on {other}"
     if p <= policy.alpha:
         return _verdict(

@@ -19,14 +19,15 @@ _CELLS = 16_000_000  # of one block of similarities: 64 MB
 
 
 def unit_rows(vectors: Floats) -> tuple[Floats, Bools]:
-    """Return the rows scaled to length 1, float32 (n, d), and which could be: rows of zeros, NaN or infinity become zeros.
+    """Return the rows scaled to length 1, float32 (n, d), and which could be: rows of zeros, NaN or infinity become
+    zeros.
 
     Raises ValueError unless vectors is two-dimensional.
     """
     array = np.asarray(vectors, dtype=np.float32)
     if array.ndim != 2:
         raise ValueError(f"embeddings need the shape (n, d), got {array.shape}")
-    usable = np.isfinite(array).all(axis=1)
+    usable: Bools = np.asarray(np.isfinite(array).all(axis=1))
     clean = np.where(usable[:, None], array, np.float32(0))
     # The greatest entry first: squares of very small or large entries would leave float32's range.
     largest = np.abs(clean).max(axis=1, initial=0.0)
@@ -62,3 +63,34 @@ def near_pairs(vectors: Floats, *, threshold: float = NEAR) -> tuple[Ints, Ints,
     if not firsts:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
     return np.concatenate(firsts), np.concatenate(seconds), np.concatenate(values)
+
+
+def clusters(unit: Floats, count: int, random: np.random.Generator, *, rounds: int = 20) -> Ints:
+    """Return the cluster of each row of unit vectors (n, d), in 0..count-1; some may stay empty.
+
+    Spherical k-means (Dhillon and Modha 2001) from k-means++ seeds: deterministic for one generator state and one
+    order of rows, and silent about rows that are all alike.
+    """
+    n = len(unit)
+    if n <= count:
+        return np.arange(n, dtype=np.int64)
+    centres = np.empty((count, unit.shape[1]), np.float32)
+    centres[0] = unit[int(random.integers(n))]
+    gap = 1 - unit @ centres[0]
+    for i in range(1, count):
+        weight = np.maximum(gap, 0).astype(np.float64)
+        total = weight.sum()
+        row = int(random.choice(n, p=weight / total)) if total > 1e-9 else int(random.integers(n))
+        centres[i] = unit[row]
+        gap = np.minimum(gap, 1 - unit @ centres[i])
+    labels = np.full(n, -1, np.int64)
+    for _ in range(rounds):
+        before, labels = labels, (unit @ centres.T).argmax(axis=1).astype(np.int64)
+        if np.array_equal(before, labels):
+            break
+        sums = np.zeros_like(centres)
+        np.add.at(sums, labels, unit)
+        length = np.linalg.norm(sums, axis=1)
+        moved = length > 1e-6
+        centres[moved] = sums[moved] / length[moved, None]
+    return labels

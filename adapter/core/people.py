@@ -12,10 +12,11 @@ Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
 
 PRIOR_ACCURACY = 0.9
-"""What is assumed of an annotator of whom nothing is known: people who take the work seriously are right nine times in ten."""
+"""What is assumed of an annotator of whom nothing is known: people who take care are right nine times in ten."""
 PRIOR_STRENGTH = 20.0
-"""How many items that assumption is worth: the prior is Beta(18, 2). With 20 overlapping items the evidence weighs as much
-as the prior; below that the estimate stays near it (in sparse overlap unshrunk skills do more harm than a plain majority)."""
+"""How many items that assumption is worth: the prior is Beta(18, 2). With 20 overlapping items the evidence weighs as
+much as the prior; below that the estimate stays near it (in sparse overlap unshrunk skills do more harm than a plain
+majority)."""
 
 _INTERVAL = (0.025, 0.975)
 
@@ -32,7 +33,7 @@ class Skill:
 
 @dataclass(frozen=True, slots=True)
 class OneCoin:
-    """A fitted one-coin model. skill: annotator to Skill. posteriors (t, k): of each task's truth under these skills."""
+    """A fitted one-coin model. skill: annotator to Skill. posteriors (t, k): of each task's truth under them."""
 
     skill: dict[str, Skill]
     posteriors: Doubles
@@ -75,10 +76,10 @@ def one_coin(
 ) -> OneCoin:
     """Fit the one-coin model by EM: each annotator is right with one probability, wrong evenly over the other labels.
 
-    task, annotator, label: (v,) one entry a vote; tasks are 0..t-1 with known (t,) the true label or -1, annotators index
-    `names`. All classes are equally likely a priori, which keeps rare classes from being explained away. Accuracy is the
-    posterior mean under Beta(18, 2), see PRIOR_STRENGTH; its interval takes the estimated truth as certain.
-    Source: Dawid and Skene 1979 with one parameter an annotator ("one-coin", Zhang et al. 2014, section 2).
+    task, annotator, label: (v,) one entry a vote; tasks are 0..t-1 with known (t,) the true label or -1, annotators
+    index `names`. All classes are equally likely a priori, which keeps rare classes from being explained away.
+    Accuracy is the posterior mean under Beta(18, 2), see PRIOR_STRENGTH; its interval takes the estimated truth as
+    certain. Source: Dawid and Skene 1979 with one parameter an annotator ("one-coin", Zhang et al. 2014, section 2).
     """
     from scipy.special import betaincinv
 
@@ -106,19 +107,17 @@ def one_coin(
         chances[fixed, known[fixed]] = 1.0
         return chances
 
-    right = np.zeros(m)
+    right: Doubles = np.zeros(m)
     accuracy = np.full(m, PRIOR_ACCURACY)
     posteriors = truth_given(accuracy)
     for _ in range(rounds):
         agreed = posteriors[task, label]
-        right = np.bincount(annotator[judged], weights=agreed[judged], minlength=m)
+        right = np.asarray(np.bincount(annotator[judged], weights=agreed[judged], minlength=m), np.float64)
         before, accuracy = accuracy, (right_prior + right) / (PRIOR_STRENGTH + n)
         posteriors = truth_given(accuracy)
         if np.abs(accuracy - before).max(initial=0.0) < 1e-9:
             break
     a, b = right_prior + right, PRIOR_STRENGTH - right_prior + np.maximum(n - right, 0)
-    lower, upper = (betaincinv(a, b, share) for share in _INTERVAL)
-    found = {
-        who: Skill(float(accuracy[i]), float(lower[i]), float(upper[i]), int(n[i])) for i, who in enumerate(names)
-    }
+    lower, upper = (np.asarray(betaincinv(a, b, share)) for share in _INTERVAL)
+    found = {who: Skill(float(accuracy[i]), float(lower[i]), float(upper[i]), int(n[i])) for i, who in enumerate(names)}
     return OneCoin(found, posteriors)

@@ -1,4 +1,4 @@
-"""Snorkel 0.10's LabelModel, tamed: no global random state is left changed, no order of rows matters, no warnings, no files."""
+"""Snorkel 0.10's LabelModel, tamed: no global random state is left changed, no order of rows matters, no warnings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from adapter.ports import Floats
 
 MOST_ROWS = 200_000
-"""Rows that the fit sees at most (it builds a dense one-hot matrix of 4 bytes x rows x functions x labels). Beyond it each
-pattern of votes keeps its share; the standard error of a rate over 200,000 rows is .001."""
+"""Rows that the fit sees at most (it builds a dense one-hot matrix of 4 bytes x rows x functions x labels). Beyond it
+each pattern of votes keeps its share; the standard error of a rate over 200,000 rows is .001."""
 
 
 def fit_label_model(
@@ -28,8 +28,9 @@ def fit_label_model(
 ) -> Floats:
     """Fit on all rows of votes (n, m), -1 abstains, and return posteriors (c, k) of the c covered rows.
 
-    The fit sees only how often each pattern of votes occurs, so it is done on the sorted patterns: the result is the same
-    for every order of rows. Functions that never vote are left out. Raises ValueError when Snorkel cannot be fitted.
+    The fit sees only how often each pattern of votes occurs, so it is done on the sorted patterns: the result is the
+    same for every order of rows. Functions that never vote are left out. Raises ValueError when Snorkel cannot be
+    fitted.
     """
     active = votes[:, (votes >= 0).any(axis=0)]
     if active.shape[1] < 3:
@@ -66,7 +67,8 @@ def _scaled(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     total = int(counts.sum())
     if total <= MOST_ROWS:
         return counts
-    return np.maximum(np.rint(counts * (MOST_ROWS / total)), 1).astype(np.int64)
+    scaled: npt.NDArray[np.int64] = np.maximum(np.rint(counts * (MOST_ROWS / total)), 1).astype(np.int64)
+    return scaled
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def demo(
             say(line)
         if people is not None:
             people.start()
-        watch(app, lambda rows: [say(row_text(row)) for row in rows], stop)  # type: ignore[func-returns-value]
+        watch(app, lambda rows: say("\n".join(map(row_text, rows))), stop)
 
     say("Starting Label Studio; the first start takes about half a minute ...")
     guiding = threading.Thread(target=guide, name="guide")

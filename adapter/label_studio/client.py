@@ -171,7 +171,10 @@ class Client:
 
     def _broken(self, method: str, path: str, error: Exception) -> PlatformError:
         if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
-            what, remedy = "Label Studio did not answer in time", "It may be overloaded; raise `label_studio.timeout_s`."
+            what, remedy = (
+                "Label Studio did not answer in time",
+                "It may be overloaded; raise `label_studio.timeout_s`.",
+            )
         elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
             what, remedy = "Label Studio cannot be reached", "Start it, or mend `label_studio.url`."
         else:

@@ -1,7 +1,7 @@
 """What Label Studio sends to us, parsed into frozen values: predict requests, webhooks, and the small backend calls.
 
-Every payload is hostile: any type may stand anywhere. What cannot be used becomes None or is left out; only a body that is
-no JSON object at all, or a predict request without a task list, raises DataError. Parsing copies no task data.
+Every payload is hostile: any type may stand anywhere. What cannot be used becomes None or is left out; only a body that
+is no JSON object at all, or a predict request without a task list, raises DataError. Parsing copies no task data.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PredictRequest:
 
 @dataclass(frozen=True, slots=True)
 class WebhookCall:
-    """A webhook. bare: its payload was switched off, so two equal bodies may be two events. digest: of the body, hex."""
+    """A webhook. bare: its payload was switched off, so equal bodies may be several events. digest: of the body."""
 
     action: str
     project: ProjectRef
@@ -117,7 +117,7 @@ def parse_predict(body: bytes) -> PredictRequest:
 
 
 def parse_webhook(body: bytes) -> WebhookCall:
-    """Return a webhook in any of Label Studio's shapes, or in a shape it may get: an unknown action is kept by its name.
+    """Return a webhook in any of Label Studio's shapes, or one it may get: an unknown action is kept by its name.
 
     Raises DataError when there is no JSON object or no action.
     """

@@ -99,9 +99,9 @@ def served_order(served: Sequence[Served], *, asked_again: set[int]) -> JsonObje
 def curve(project: Project, control: Control, gold: GoldSet) -> list[JsonObject]:
     """Return, for every trained version in order: human labels it was made from, accuracy on the test split, and
     accuracy of the whole pool if labels were people's where there were any by then and the model's elsewhere."""
-    points = []
+    points: list[JsonObject] = []
     for model in project.store.models.all(project.name):
-        bundle = Bundle.load(project.artifacts.get_folder(model.uri))
+        bundle = Bundle.load(project.artifacts.get_folder(model.uri), places=project.places)
         points.append(
             {
                 "version": model.version,

@@ -167,7 +167,7 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
     current = project.store.models.current(project.name)
     final = None
     if current is not None:
-        bundle = Bundle.load(project.artifacts.get_folder(current.uri))
+        bundle = Bundle.load(project.artifacts.get_folder(current.uri), places=project.places)
         final = pool_accuracy(project, bundle, control, gold, None)
     weak = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name, {})
     return {

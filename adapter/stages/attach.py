@@ -45,7 +45,7 @@ def attach(project: Project, platform_id: int) -> AttachReport:
         )
     pull(project, whole=True)
     totals = project.store.annotations.totals(project.name)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if project.settings.mode == "window":
         notes = (
             "Tasks of the pool that are already there count as pushed; set `mode: in-place` to order them by score.",

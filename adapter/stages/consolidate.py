@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 import numpy.typing as npt
 
-from adapter.core.consolidate import CONSOLIDATORS, choose, score_table
+from adapter.core.consolidate import choose, consolidators, score_table
 from adapter.core.people import skills
 from adapter.errors import FunctionsError
 from adapter.kinds import kind_of
@@ -99,7 +99,7 @@ def _weak(project: Project, control: Control) -> JsonObject:
     fitted = {}
     reasons: dict[str, str] = {}
     version = digest(tuple(zip(names, versions, strict=True)), total, policy.seed)
-    for name, make in CONSOLIDATORS.items():
+    for name, make in consolidators(control.multiple).items():
         if project.columns.missing(project.name, WEAK, control.name, name, version, total):
             try:
                 answer = make().fit_predict(votes, len(control.labels), seed=policy.seed)

@@ -89,6 +89,11 @@ class Project:
         root = Path(self.settings.data.path) if self.settings.data.path else self.home
         return Media(root=root, project=self.name, secret=self.secrets.media_key, public_url=self.public_url)
 
+    @property
+    def places(self) -> dict[str, str]:
+        """What this machine offers to backends that ask for it by parameter name; never part of a model."""
+        return {"media_root": str(self.media.root), "cache_folder": str(self.home / "cache")}
+
     def functions(self) -> list[LabelingFunction]:
         """Load the project's labeling functions; raises FunctionsError when their module does not import."""
         from adapter.labeling import discover

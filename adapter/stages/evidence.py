@@ -37,7 +37,8 @@ def current_judge(project: Project) -> Judge | None:
     current = project.store.models.current(project.name)
     if current is None:
         return None
-    return Judge(current.version, Bundle.load(project.artifacts.get_folder(current.uri)))
+    folder = project.artifacts.get_folder(current.uri)
+    return Judge(current.version, Bundle.load(folder, controls=project.space.controls, places=project.places))
 
 
 def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floats:

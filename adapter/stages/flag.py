@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from adapter.bundle import load_factory
+from adapter.bundle import load_factory, make
 from adapter.core.flagging import Doubt, label_issues, near_duplicates, outliers
 from adapter.errors import BackendError
 from adapter.kinds import kind_of
@@ -82,15 +82,15 @@ def find_flags(project: Project, control: Control, tasks: list[Task], labels: di
     )
     given = targets if control.multiple else targets.argmax(axis=1)
     found = [(FlagReason.LABEL_ISSUE, doubt) for doubt in label_issues(given, held_out, control.multiple)]
-    model = factory(fields=(control.field,), **settings.backend.options)
+    model = make(factory, (control.field,), settings.backend.options, project.places)
     model.fit(
         examples, targets, weights=np.ones(len(tasks), np.float32), multiple=control.multiple, seed=settings.flag.seed
     )
     vectors = model.embed(examples)
     if vectors is not None:
         found += [(FlagReason.OUTLIER, doubt) for doubt in outliers(vectors)]
-        pairs: list[Doubt] = near_duplicates(vectors)
-        found += [(FlagReason.NEAR_DUPLICATE, doubt) for doubt in pairs]
+        said = [repr(labels[task.id].value) for task in tasks]
+        found += [(FlagReason.NEAR_DUPLICATE, doubt) for doubt in near_duplicates(vectors, labels=said)]
     return [_flag(control, reason, doubt, tasks, labels) for reason, doubt in found]
 
 

@@ -117,7 +117,8 @@ def settle(project: Project, by_task: dict[str, list[Annotation]]) -> None:
     if not by_task:
         return
     overlap = {p.task_id: p.overlap for p in project.store.ledger.placements(project.name)}
-    done, open_again = [], []
+    done: list[str] = []
+    open_again: list[str] = []
     for task_id, said in by_task.items():
         votes = sum(annotation.votes for annotation in said)
         skipped = any(annotation.cancelled and annotation.deleted_at is None for annotation in said)

@@ -19,7 +19,7 @@ from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
 from adapter.stages.setup import setup
 from adapter.store import Intent, Placement
-from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Task
+from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Ranked, Task
 
 BATCH = 1000
 
@@ -98,7 +98,7 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
     return len(intents), ""
 
 
-def _fresh(project: Project, room: int) -> list:
+def _fresh(project: Project, room: int) -> list[Ranked]:
     """Return the next `room` rows of the ranking that were not pushed yet; rank anew when it has run dry."""
     placed = {p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
     for attempt in (0, 1):

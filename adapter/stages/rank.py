@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
+from adapter.bundle import build
 from adapter.core.blind import is_double
 from adapter.core.priority import Candidates, compose, reason_text
+from adapter.errors import BackendError
 from adapter.kinds import kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, people_labels, pool_probabilities, weak_probabilities
 from adapter.stages.reports import RankReport
-from adapter.vocabulary import Ranked
+from adapter.vocabulary import JsonObject, Ranked
+
+Rows: TypeAlias = npt.NDArray[np.int64]
 
 AHEAD = 3
 """Windows ranked ahead, so that a top-up between two rankings never runs dry."""
@@ -27,17 +33,16 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
     judge = current_judge(project)
     index = project.store.tasks.index(project.name)
     open_rows = candidate_rows(project, index.duplicate_of >= 0, index.seq_of)
-    uncertainty, basis = uncertainty_of(project, judge)
+    uncertainty, covered, basis = uncertainty_of(project, judge)
+    placements = project.store.ledger.placements(project.name)
     wanted = size or AHEAD * settings.window.size
     if settings.mode == "in-place":
         wanted = max(wanted, len(open_rows))
     strategy = settings.rank.strategy
 
-    def embed(rows: np.ndarray) -> Floats | None:
-        if judge is None or not settings.rank.diversity:
-            return None
-        tasks = project.store.tasks.at(project.name, [int(seq) for seq in rows])
-        return judge.bundle.embed([task.data for task in tasks])
+    def embed(rows: Rows) -> Floats | None:
+        examples = [task.data for task in project.store.tasks.at(project.name, [int(seq) for seq in rows])]
+        return judge.bundle.embed(examples) if judge is not None else embed_untrained(project, examples)
 
     picks = compose(
         Candidates(
@@ -45,11 +50,15 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
             ids=[str(index.ids[seq]) for seq in open_rows],
             blind=index.blind[open_rows],
             uncertainty=None if uncertainty is None or strategy == "random" else uncertainty[open_rows],
+            covered=None if covered is None else covered[open_rows],
         ),
         size=wanted,
         blind=settings.blind,
         rank=settings.rank,
         embed=embed,
+        batch=settings.window.size,
+        placed=len(placements),
+        placed_blind=sum(placement.blind for placement in placements),
     )
     rows = [
         Ranked(
@@ -67,7 +76,7 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
     return RankReport(len(rows), len(open_rows), sum(row.blind for row in rows), basis, time.perf_counter() - started)
 
 
-def candidate_rows(project: Project, duplicate: np.ndarray, seq_of: dict[str, int]) -> np.ndarray:
+def candidate_rows(project: Project, duplicate: npt.NDArray[np.bool_], seq_of: dict[str, int]) -> Rows:
     """Return the seqs that may be ranked: no copies of other tasks, and nothing that people were asked for already."""
     free = ~duplicate
     placements = project.store.ledger.placements(project.name)
@@ -88,14 +97,27 @@ def candidate_rows(project: Project, duplicate: np.ndarray, seq_of: dict[str, in
     return np.flatnonzero(free)
 
 
-def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None, str]:
-    """Return (n,) uncertainty over the pool and what it was made from: the model, else the weak labels, else nothing.
+def embed_untrained(project: Project, examples: list[JsonObject]) -> Floats | None:
+    """Return vectors before any training, for backends whose embedding is ready made; None for the others."""
+    backend = build(
+        project.settings.backend.path, project.space.fields[:1], project.settings.backend.options, project.places
+    )
+    try:
+        return backend.embed(examples)
+    except BackendError:
+        return None
+
+
+def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None, npt.NDArray[np.bool_] | None, str]:
+    """Return (n,) uncertainty over the pool, (n,) whether any labeling function spoke (None once a model judges), and what
+    it was made from: the model, else the weak labels, else nothing.
 
     Over several controls the greatest counts, since one person labels all of them at once. A row that the source cannot
     judge is as uncertain as can be.
     """
     strategy = project.settings.rank.strategy
     best: Floats | None = None
+    covered: npt.NDArray[np.bool_] | None = None
     basis = "nothing known yet"
     for control in project.space.controls:
         if judge is not None:
@@ -105,9 +127,11 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
             if weak is None:
                 continue
             basis, probabilities = weak
+            spoken = ~np.isnan(probabilities).any(axis=1)
+            covered = spoken if covered is None else covered & spoken
         scores = kind_of(control.kind).uncertainty(
             control, probabilities, strategy if strategy != "random" else "margin"
         )
         scores = np.nan_to_num(scores, nan=1.0).astype(np.float32)
         best = scores if best is None else np.maximum(best, scores)
-    return best, basis
+    return best, covered, basis

@@ -15,7 +15,7 @@ from datetime import datetime
 import numpy as np
 import numpy.typing as npt
 
-from adapter.core.gates import promotion
+from adapter.core.gates import promotes, promotion
 from adapter.kinds import kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
@@ -29,7 +29,7 @@ from adapter.stages.evidence import (
 from adapter.stages.models import promote
 from adapter.stages.reports import TrainReport
 from adapter.training import ControlJob, TrainJob, TrainResult, run
-from adapter.vocabulary import Control, ModelState, ModelVersion, Outcome, Task, Value
+from adapter.vocabulary import Control, ModelState, ModelVersion, Task, Value
 
 TRAINED_NOTE = "trained"
 TRAINING_NOTE = "training"
@@ -136,7 +136,7 @@ def _judge(
         blind = gold[control.name].blind
         candidate.append(_correct(control, result.gate_predictions[control.name], blind))
         if judge is not None:
-            answers = judge.probabilities([task.data for task, _ in blind])[control.name] if blind else np.empty((0, 0))
+            answers = judge.probabilities([task.data for task, _ in blind])[control.name]
             current.append(_correct(control, answers, blind))
     common = np.concatenate([_most_common(gold[control.name]) for control in project.space.controls])
     verdict = promotion(
@@ -166,7 +166,7 @@ def _judge(
         verdict={"outcome": str(verdict.outcome), "figures": verdict.figures, "sentence": verdict.sentence},
     )
     store.models.add(name, model)
-    passed = verdict.outcome is Outcome.PASS or (judge is None and verdict.outcome is Outcome.NOT_ENOUGH_DATA)
+    passed = promotes(verdict)
     if passed:
         promote(project, version, "gate", why=verdict.sentence)
     else:

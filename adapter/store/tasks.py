@@ -88,17 +88,25 @@ class Tasks(Group):
 
     def _contents(self, conn: Connection, number: int, ids: Sequence[str]) -> dict[str, str]:
         """Content of those ids that the pool knows."""
-        query = sa.select(tasks.c.id, tasks.c.content).where(
-            tasks.c.project_id == number, self._db.among(tasks.c.id, ids)
-        )
-        return {task_id: content for task_id, content in conn.execute(query)}
+        given = self._db.listed(ids)
+        found = given.outerjoin(tasks, sa.and_(tasks.c.project_id == number, tasks.c.id == given.c.value))
+        rows = conn.execute(sa.select(tasks.c.id, tasks.c.content).select_from(found))
+        return {task_id: content for task_id, content in rows if task_id is not None}
+
+    def _seqs(self, conn: Connection, number: int, ids: Collection[str]) -> list[int]:
+        """Row numbers of those ids that the pool knows."""
+        given = self._db.listed(ids)
+        found = given.outerjoin(tasks, sa.and_(tasks.c.project_id == number, tasks.c.id == given.c.value))
+        return [seq for seq in conn.scalars(sa.select(tasks.c.seq).select_from(found)) if seq is not None]
 
     def _firsts(self, conn: Connection, number: int, contents: Collection[str]) -> dict[str, int]:
         """Content to the seq of the first task that has it."""
-        query = sa.select(tasks.c.content, tasks.c.seq).where(
-            tasks.c.project_id == number, tasks.c.duplicate_of.is_(None), self._db.among(tasks.c.content, contents)
+        given = self._db.listed(contents)
+        first = (tasks.c.project_id == number, tasks.c.duplicate_of.is_(None), tasks.c.content == given.c.value)
+        rows = conn.execute(
+            sa.select(tasks.c.content, tasks.c.seq).select_from(given.outerjoin(tasks, sa.and_(*first)))
         )
-        return {content: seq for content, seq in conn.execute(query)}
+        return {content: seq for content, seq in rows if content is not None}
 
     def count(self, project: str) -> int:
         """Return how many tasks the pool has."""
@@ -109,7 +117,8 @@ class Tasks(Group):
     def get(self, project: str, ids: Sequence[str]) -> list[Task]:
         """Return the tasks with these ids in the order asked; unknown ids are left out."""
         with self._db.read_project(project) as (conn, number):
-            found = {task.id: task for task in self._tasks(conn, number, self._db.among(tasks.c.id, set(ids)))}
+            seqs = self._seqs(conn, number, set(ids))
+            found = {task.id: task for task in self._tasks(conn, number, self._db.among(tasks.c.seq, seqs))}
         return [found[task_id] for task_id in ids if task_id in found]
 
     def at(self, project: str, seqs: Sequence[int]) -> list[Task]:

@@ -61,9 +61,12 @@ class MemoryPlatform(MemoryServer):
         """Return the project's settings now."""
         return self._project(project_id).public()
 
-    @request
-    def configure(self, project_id: int, /, **settings: Any) -> None:
+    def configure(self, project_id: int, **settings: Any) -> None:
         """Change settings. Raises PlatformRejected for unknown ones, and then changes nothing."""
+        self._configure(project_id, settings)
+
+    @request
+    def _configure(self, project_id: int, settings: Mapping[str, Any]) -> None:
         project = self._project(project_id)
         known = ("label_config", "sampling", "model_version", "maximum_annotations", "show_prelabels")
         for name, value in settings.items():

@@ -79,7 +79,7 @@ class MemoryServer:
 
     now: aware UTC time. seed: of uniform sampling. on_webhook: receives each webhook payload in Label Studio's shape,
     once for each webhook registered at the project, after the call that caused it; what it raises is kept in
-    `webhook_errors` and never reaches the caller, as in Label Studio. drop_webhooks: True loses all; a function is given
+    `webhook_errors` and never reaches the caller, as in Label Studio. drop_webhooks: True loses all; a function gets
     the running number of each (from 0) and says whether it is lost. down: while set, every call raises it.
     backend_state: of ML backends.
     """

@@ -1,4 +1,4 @@
-"""Who may call: Basic auth for Label Studio's ML connector, a secret header for our webhook. Compared in constant time."""
+"""Who may call: Basic auth for Label Studio's ML connector, a secret header for our webhook. Constant-time checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which project a call means, and its current model: found once a second, loaded beside the old one, swapped in one step."""
+"""Which project a call means, and its current model: found once a second, loaded beside the old one, then swapped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adapter.app import App
 
 NO_MODEL = "none"
-"""Model version of an answer while there is no model. Label Studio turns a missing version into the text `undefined`."""
+"""Model version of an answer without a model. Label Studio turns a missing version into the text `undefined`."""
 RETRY_S = 30.0
 """Seconds until a model that could not be loaded is tried again."""
 SOONEST_S = 0.2
@@ -68,10 +68,11 @@ class Directory:
 
 
 def load_bundle(project: Project, model: ModelVersion) -> Predicting:
-    """Load a model version from the artifacts, checked against its digest where the version names it."""
+    """Load a model version from the artifacts. Raises ModelError, StoreError or BackendError."""
     from adapter.bundle import Bundle
 
-    return Bundle.load(project.artifacts.get_folder(model.uri))
+    bundle: Predicting = Bundle.load(project.artifacts.get_folder(model.uri))
+    return bundle
 
 
 class ModelHost:
@@ -152,7 +153,7 @@ class ModelHost:
         return self._directory.by_name.get(name)
 
     def look(self) -> None:
-        """Look for bound projects and current models once. A project in trouble keeps what it had; nothing is raised."""
+        """Look for bound projects and current models once. A project in trouble keeps what it had; nothing raises."""
         with self._look:
             try:
                 rows = {row.name: row for row in self._app.store.projects.all()}

@@ -1,7 +1,7 @@
 """Writes what requests saw (webhooks, faults) to the store, beside the request path.
 
-A webhook is a hint and polling is the truth: it is answered when it is in memory here, and a hint lost in a crash costs one
-polling interval. So no annotator ever waits for a busy database.
+A webhook is a hint and polling is the truth: it is answered when it is in memory here, and a hint lost in a crash costs
+one polling interval. So no annotator ever waits for a busy database.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Recorder:
                 self._stopping.wait(1.0)
 
     def _store_hints(self) -> bool:
-        """Store the webhooks that wait, in their order; False when the store refuses: they are kept for the next try."""
+        """Store the webhooks that wait, in their order; False when the store refuses: they wait for the next try."""
         while self._hints:
             hint = self._hints[0]
             try:

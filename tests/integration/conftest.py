@@ -22,5 +22,7 @@ def free_port() -> int:
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     """A running Label Studio: `url`, `token` (the administrator's), `user`, `password`, `home`."""
     pytest.importorskip("label_studio", reason="the server is not installed: pip install 'hitl-labeling[server]'")
-    with EmbeddedServer(tmp_path_factory.mktemp("label-studio"), free_port(), "admin@localhost.local", "admin-Secret-1") as server:
+    with EmbeddedServer(
+        tmp_path_factory.mktemp("label-studio"), free_port(), "admin@localhost.local", "admin-Secret-1"
+    ) as server:
         yield server

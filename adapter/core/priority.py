@@ -1,0 +1,168 @@
+"""Compose the order in which people see tasks: by uncertainty, spread over the data, with the blind sample mixed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from adapter.core.blind import blind_order, draw, draws
+from adapter.core.diversity import Embed, Style, spread
+from adapter.policies import BlindPolicy, RankPolicy
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+RANDOM = "random"
+UNCERTAIN = "uncertain"
+UNCOVERED = "uncovered"
+REPRESENTATIVE = "representative"
+
+BATCH = 50
+"""Tasks of one batch: every run of this many is spread over the data, so that any budget ends on a diverse set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What may be ranked: parallel arrays of n tasks, in any order.
+
+    seq: (n,) their rows in the pool. ids: (n,). blind: (n,) members of the blind sample. uncertainty: (n,) in 0..1, 1
+    most uncertain, NaN counts as 1; None while nobody judges. duplicate_of: (n,) seq of the task that it is an exact
+    copy of, or -1; copies are never picked. covered: (n,) whether any labeling function voted; None if that does not
+    matter (a model judges).
+    """
+
+    seq: Ints
+    ids: Sequence[str]
+    blind: Bools
+    uncertainty: npt.NDArray[np.floating] | None = None
+    duplicate_of: Ints | None = None
+    covered: Bools | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One task of the order. reason: why it was picked (RANDOM, UNCERTAIN, UNCOVERED, REPRESENTATIVE): for us, since it
+    tells blind tasks apart. mix: the reason that rules the whole order: for annotators, see `reason_text`. score: its
+    uncertainty, 0 if unknown."""
+
+    seq: int
+    reason: str
+    score: float
+    blind: bool
+    mix: str
+
+
+_TEXTS = {
+    RANDOM: "This batch holds tasks drawn at random",
+    UNCERTAIN: "This batch holds tasks of which little is known yet, and some drawn at random",
+    REPRESENTATIVE: "This batch holds typical tasks, and some drawn at random",
+}
+
+
+def reason_text(pick: Pick) -> str:
+    """Return what the annotator reads as the reason of this task.
+
+    It speaks of the batch, so it is the same for every task of an order, and true for each. A sentence about the
+    single task would give something away: "the model is unsure" or "two functions disagree" hints at the answer's
+    difficulty and at what machines said, and any wording of its own for blind tasks would tell people which answers
+    measure them.
+    """
+    return _TEXTS[pick.mix]
+
+
+def compose(
+    candidates: Candidates,
+    *,
+    size: int,
+    blind: BlindPolicy,
+    rank: RankPolicy,
+    embed: Embed | None = None,
+    batch: int = BATCH,
+    placed: int = 0,
+    placed_blind: int = 0,
+) -> list[Pick]:
+    """Return at most `size` picks, first to be seen first.
+
+    Tasks outside the blind sample: most uncertain first, uncovered ones before them (of these nobody knows anything);
+    ties by a seeded hash of the id. Without uncertainty, or with strategy `random`: in the order of that hash; with
+    embeddings the first batch then holds the most typical task of each cluster. embed: seqs (b,) to vectors (b, d) or
+    None; if given and `rank.diversity`, batches are spread and near neighbours kept apart, see `core.diversity`.
+
+    Blind tasks are mixed in in the order of their own hash, whatever is known of them, `blind.batch_share` of every
+    stretch of the order as long as they last, so any cut has about that share; each place is jittered by the seed so
+    that nobody can count them out. When either sort runs out the other goes on: nothing is dropped. placed,
+    placed_blind: tasks shown before this order and the blind ones among them, so that small top-ups add up to the
+    share; an older imbalance is not made up for by more than one task. The result depends on neither the order of the
+    candidates nor the clock. Raises ValueError when the arrays differ in length.
+    """
+    n = len(candidates.seq)
+    for name in ("ids", "blind", "uncertainty", "duplicate_of", "covered"):
+        part = getattr(candidates, name)
+        if part is not None and len(part) != n:
+            raise ValueError(f"{n} candidates but {len(part)} entries of '{name}'")
+    known = candidates.uncertainty is not None and rank.strategy != "random"
+    score: npt.NDArray[np.float64] = np.zeros(n)
+    if candidates.uncertainty is not None:
+        score = np.clip(np.nan_to_num(np.asarray(candidates.uncertainty, dtype=np.float64), nan=1.0), 0, 1)
+    allowed = np.ones(n, bool) if candidates.duplicate_of is None else np.asarray(candidates.duplicate_of) < 0
+    hidden = np.asarray(candidates.blind, bool)
+    sample = np.flatnonzero(allowed & hidden)
+    sample = sample[_by(blind_order((candidates.ids[i] for i in sample), blind), candidates, sample)]
+    open_rows = np.flatnonzero(allowed & ~hidden)
+    chance = draws((candidates.ids[i] for i in open_rows), rank.seed, "rank")
+    uncovered = np.zeros(n, bool) if candidates.covered is None else ~np.asarray(candidates.covered, bool)
+    if rank.strategy != "random":
+        # Rounded, so that noise in the last digits does not decide between equals.
+        by_score = np.round(score[open_rows], 6) if known else np.zeros(len(open_rows))
+        open_rows = open_rows[np.lexsort((chance, -by_score, ~uncovered[open_rows]))]
+    else:
+        open_rows = open_rows[_by(chance, candidates, open_rows)]
+
+    mix, typical = (UNCERTAIN if known or uncovered.any() else RANDOM), 0
+    if embed is not None and rank.diversity and rank.strategy != "random" and len(open_rows):
+        style: Style = "clusters" if mix == UNCERTAIN else "typical"
+        found = spread(candidates.seq[open_rows], min(size, len(open_rows)), batch, embed, style, rank.seed)
+        if found is not None:
+            open_rows = open_rows[found[0]]
+            if style == "typical":
+                mix, typical = REPRESENTATIVE, min(batch, found[1])
+
+    picks: list[Pick] = []
+    taken = drawn = 0
+    share = blind.batch_share
+    debt = min(max(share * placed - placed_blind, -1.0), 1.0)
+    place = _place(0, placed_blind, share, debt, blind.seed)
+    while len(picks) < size and taken + drawn < len(open_rows) + len(sample):
+        if drawn < len(sample) and (place <= len(picks) or taken == len(open_rows)):
+            row, reason = sample[drawn], RANDOM
+            drawn += 1
+            place = _place(drawn, placed_blind, share, debt, blind.seed)
+        else:
+            row = open_rows[taken]
+            reason = _reason(mix, known, bool(uncovered[row]), taken < typical)
+            taken += 1
+        picks.append(Pick(int(candidates.seq[row]), reason, float(score[row]), bool(hidden[row]), mix))
+    return picks
+
+
+def _by(keys: npt.NDArray[np.float64], candidates: Candidates, rows: Ints) -> Ints:
+    """Positions in ascending order of the keys."""
+    return np.asarray(np.lexsort((candidates.seq[rows], keys)), np.int64)
+
+
+def _place(number: int, before: int, share: float, debt: float, seed: int) -> float:
+    """Place, from 0, of blind task `number` of this order: one in each stretch of 1 / share places, jittered."""
+    jitter = draw(str(before + number), seed, "place")
+    return math.floor((number + jitter - debt) / share) if share > 0 else math.inf
+
+
+def _reason(mix: str, known: bool, uncovered: bool, typical: bool) -> str:
+    if uncovered and mix == UNCERTAIN:
+        return UNCOVERED
+    if known:
+        return UNCERTAIN
+    return REPRESENTATIVE if typical else RANDOM

@@ -1,0 +1,74 @@
+"""Our endpoints as one ASGI application, and the server that runs it.
+
+`/predict`, `/health` and `/webhook` are answered below the framework (`adapter.web.fast`); FastAPI serves the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from adapter.web.fast import FastPath
+from adapter.web.host import Load, load_bundle
+from adapter.web.routes import register
+from adapter.web.service import Service
+
+if TYPE_CHECKING:
+    from adapter.app import App
+
+KEEP_ALIVE_S = 75
+"""Seconds for which an idle connection stays: longer than Label Studio's pauses, so it seldom meets one just closed."""
+GRACE_S = 10
+
+log = structlog.get_logger("web")
+
+
+def create_web(app: App, *, load: Load = load_bundle, poll_s: float = 1.0) -> FastAPI:
+    """Return the application for one App. Opens the store; raises StoreError if that fails.
+
+    load: how a model version is loaded. poll_s: seconds between two looks for a new current model. `web.state.service`
+    is what works behind it; its threads start with the server, or with the first request.
+    """
+    service = Service(app, load=load, poll_s=poll_s)
+
+    @asynccontextmanager
+    async def lifespan(web: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(service.stop)
+
+    # No pages of interactive documentation: they load scripts from the net.
+    web = FastAPI(title="hitl", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    web.state.service = service
+    register(web, service)
+    web.add_middleware(FastPath, service=service)
+    return web
+
+
+def serve(app: App, host: str = "", port: int = 0) -> None:
+    """Serve until SIGTERM or SIGINT, then answer what was asked, store what waits, and return.
+
+    host, port: those of the settings when empty. Logs go where `adapter.logs` sends them.
+    """
+    import uvicorn
+
+    place = app.settings.web
+    host, port = host or place.host, port or place.port
+    log.info("endpoints", address=f"http://{host}:{port}")
+    uvicorn.run(
+        create_web(app),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )

@@ -1,0 +1,333 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapter.errors import LabelConfigError, LabelError, UnsupportedControl
+from adapter.kinds import kind_for_tag, kinds
+from adapter.kinds.base import Tag
+from adapter.kinds.choices import KIND
+from adapter.vocabulary import Control
+
+LABELS = ("red", "green", "blue")
+SINGLE = Control("colour", "choices", "text", "Text", "text", LABELS)
+MULTIPLE = Control("colours", "choices", "text", "Text", "text", LABELS, multiple=True)
+REQUIRED = Control("colours", "choices", "text", "Text", "text", LABELS, multiple=True, required=True)
+TEXT = Tag("Text", {"name": "text", "value": "$text"})
+
+
+def choice(value: str, *children: Tag, **more: str) -> Tag:
+    return Tag("Choice", {"value": value, **more}, children)
+
+
+def choices(*children: Tag, **more: str) -> Tag:
+    return Tag("Choices", {"name": "colour", "toName": "text", **more}, children, {"text": TEXT})
+
+
+def item(labels: Any, control: Control = SINGLE) -> dict[str, Any]:
+    return {"from_name": control.name, "to_name": "text", "type": "choices", "value": {"choices": labels}}
+
+
+def test_choices_is_found_as_a_kind() -> None:
+    assert kinds()["choices"] is KIND
+    assert kind_for_tag("Choices") is KIND
+
+
+class TestControl:
+    def test_single_is_the_default_and_labels_keep_the_config_order(self) -> None:
+        control = KIND.control(choices(choice("red"), choice("green"), choice("blue")))
+        assert control == SINGLE
+
+    def test_radio_is_single(self) -> None:
+        assert not KIND.control(choices(choice("a"), choice="single-radio")).multiple
+
+    def test_multiple_and_required(self) -> None:
+        control = KIND.control(choices(choice("a"), choice="multiple", required="true"))
+        assert control.multiple
+        assert control.required
+
+    def test_the_alias_is_the_label(self) -> None:
+        assert KIND.control(choices(choice("Very red", alias="red"), choice("green"))).labels == ("red", "green")
+
+    def test_choices_laid_out_in_views_are_found(self) -> None:
+        tag = choices(
+            Tag("View", {}, (Tag("Header", {"value": "Warm"}), choice("red"))), Tag("View", {}, (choice("blue"),))
+        )
+        assert KIND.control(tag).labels == ("red", "blue")
+
+    @pytest.mark.parametrize(
+        ("tag", "words"),
+        [
+            (choices(choice("a"), perRegion="true"), "on each region"),
+            (choices(choice("a"), perItem="true"), "on each item"),
+            (choices(value="$options"), "come from task data"),
+            (choices(choice("a"), apiUrl="https://example.org"), "come from task data"),
+            (choices(choice("$option")), "takes its label from task data"),
+            (choices(choice("a", choice("b"))), "form a tree"),
+            (choices(choice("a", Tag("View", {}, (choice("b"),)))), "form a tree"),
+            (choices(choice("a"), allowNested="true"), "form a tree"),
+        ],
+    )
+    def test_what_is_not_served_is_refused_in_a_sentence(self, tag: Tag, words: str) -> None:
+        with pytest.raises(UnsupportedControl, match=words) as caught:
+            KIND.control(tag)
+        assert "<Choices name='colour'>" in str(caught.value)
+        assert caught.value.remedy
+
+    @pytest.mark.parametrize(
+        ("tag", "words"),
+        [
+            (choices(), "lists no labels"),
+            (choices(choice("a"), choice("a")), "'a' is there twice"),
+            (choices(choice("a"), choice("b", alias="a")), "'a' is there twice"),
+            (choices(choice("  ")), "has no value"),
+            (choices(choice("a", alias="")), "empty alias"),
+            (choices(choice("a"), choice="multi"), "Did you mean 'multiple'"),
+        ],
+    )
+    def test_mistakes_are_named(self, tag: Tag, words: str) -> None:
+        with pytest.raises(LabelConfigError, match=words) as caught:
+            KIND.control(tag)
+        assert not isinstance(caught.value, UnsupportedControl)
+
+
+class TestCanonical:
+    def test_order_is_the_configs_whatever_the_author_gave(self) -> None:
+        assert KIND.canonical(MULTIPLE, {"blue", "red"}) == ("red", "blue")
+        assert KIND.canonical(MULTIPLE, ["blue", "red", "blue"]) == ("red", "blue")
+        assert KIND.canonical(SINGLE, "green") == ("green",)
+
+    def test_a_whole_number_may_stand_for_its_label(self) -> None:
+        digits = Control("digit", "choices", "image", "Image", "image", ("0", "1"))
+        assert KIND.canonical(digits, 1) == ("1",)
+        assert KIND.canonical(digits, np.int64(0)) == ("0",)
+
+    @pytest.mark.parametrize("value", ["gren", None, True, 3.0, ["red", "pink"], [["red"]], {"red": 1}, b"red"])
+    def test_strangers_are_refused(self, value: object) -> None:
+        with pytest.raises(LabelError):
+            KIND.canonical(MULTIPLE, value)
+
+    def test_the_error_names_the_nearest_label(self) -> None:
+        with pytest.raises(LabelError, match="Did you mean 'green'"):
+            KIND.canonical(SINGLE, "gren")
+
+    def test_the_number_of_labels_is_checked(self) -> None:
+        with pytest.raises(LabelError, match="exactly one"):
+            KIND.canonical(SINGLE, ["red", "green"])
+        with pytest.raises(LabelError, match="exactly one"):
+            KIND.canonical(SINGLE, [])
+        with pytest.raises(LabelError, match="required"):
+            KIND.canonical(REQUIRED, [])
+
+
+class TestReadAndWrite:
+    @given(st.data())
+    def test_what_is_written_reads_back_after_json(self, data: st.DataObject) -> None:
+        labels = tuple(data.draw(st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True)))
+        multiple, required = data.draw(st.booleans()), data.draw(st.booleans())
+        control = Control("c", "choices", "t", "Text", "text", labels, multiple=multiple, required=required)
+        least = 1 if required or not multiple else 0
+        chosen = data.draw(st.sets(st.sampled_from(labels), min_size=least, max_size=len(labels) if multiple else 1))
+        value = KIND.canonical(control, chosen)
+        wire = json.loads(json.dumps(KIND.write(control, value)))
+        assert KIND.read(control, wire) == value
+        assert KIND.canonical(control, json.loads(json.dumps(value))) == value
+
+    @pytest.mark.parametrize(
+        ("control", "value"), [(SINGLE, ("green",)), (MULTIPLE, ("red", "blue")), (MULTIPLE, ()), (REQUIRED, ("red",))]
+    )
+    def test_label_studio_accepts_what_is_written(self, control: Control, value: tuple[str, ...]) -> None:
+        from label_studio_sdk.label_interface import LabelInterface
+
+        mode = "multiple" if control.multiple else "single"
+        listed = "".join(f'<Choice value="{label}"/>' for label in LABELS)
+        config = (
+            f'<View><Text name="text" value="$text"/><Choices name="{control.name}" toName="text" choice="{mode}">'
+            f"{listed}</Choices></View>"
+        )
+        prediction = {"result": KIND.write(control, value), "score": 0.5, "model_version": "m"}
+        assert LabelInterface(config).validate_prediction(prediction, return_errors=True) == []
+
+    def test_only_this_controls_items_count(self) -> None:
+        other = {**item(["yes"]), "from_name": "other"}
+        assert KIND.read(SINGLE, [other, item(["blue"])]) == ("blue",)
+        assert KIND.read(SINGLE, [other]) is None
+
+    def test_left_empty_is_an_answer_only_where_none_may_hold(self) -> None:
+        assert KIND.read(SINGLE, []) is None
+        assert KIND.read(REQUIRED, []) is None
+        assert KIND.read(MULTIPLE, []) == ()
+        assert KIND.read(SINGLE, [item([])]) is None
+
+    @pytest.mark.parametrize("labels", [["pink"], [["red"]], [None], 7, None, {"red": 1}, ["red", "green"]])
+    def test_foreign_results_are_label_errors(self, labels: Any) -> None:
+        with pytest.raises(LabelError):
+            KIND.read(SINGLE, [item(labels)])
+
+    def test_items_that_are_no_mappings_are_passed_over(self) -> None:
+        hostile: Any = ["x", None, {"value": 3}]
+        assert KIND.read(SINGLE, hostile) is None
+
+
+class TestDistance:
+    def test_single_is_all_or_nothing(self) -> None:
+        assert KIND.distance(SINGLE, ("red",), ("red",)) == 0
+        assert KIND.distance(SINGLE, ("red",), ("blue",)) == 1
+
+    def test_masi_by_hand(self) -> None:
+        assert KIND.distance(MULTIPLE, ("red",), ("red", "blue")) == pytest.approx(1 - 2 / 3 * 1 / 2)
+        assert KIND.distance(MULTIPLE, ("red", "green"), ("green", "blue")) == pytest.approx(1 - 1 / 3 * 1 / 3)
+        assert KIND.distance(MULTIPLE, ("red",), ("blue",)) == 1
+        assert KIND.distance(MULTIPLE, (), ()) == 0
+        assert KIND.distance(MULTIPLE, (), ("red",)) == 1
+
+    @given(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS)))
+    def test_it_is_symmetric_bounded_and_zero_only_for_equals(self, a: set[str], b: set[str]) -> None:
+        there = KIND.distance(MULTIPLE, tuple(a), tuple(b))
+        assert there == KIND.distance(MULTIPLE, tuple(b), tuple(a))
+        assert 0 <= there <= 1
+        assert (there == 0) == (a == b)
+
+
+def test_targets_are_one_hot_or_multi_hot() -> None:
+    assert KIND.target(SINGLE, ("green",)).tolist() == [0, 1, 0]
+    assert KIND.target(MULTIPLE, ["blue", "red"]).tolist() == [1, 0, 1]
+    assert KIND.target(MULTIPLE, ()).dtype == np.float32
+
+
+class TestDecide:
+    def test_single_takes_the_likeliest_with_its_probability(self) -> None:
+        value, confidence = KIND.decide(SINGLE, np.array([0.2, 0.7, 0.1], dtype=np.float32))
+        assert value == ("green",)
+        assert confidence == pytest.approx(0.7)
+
+    def test_multiple_takes_what_is_likelier_than_not_with_the_product(self) -> None:
+        value, confidence = KIND.decide(MULTIPLE, np.array([0.9, 0.2, 0.5], dtype=np.float32))
+        assert value == ("red", "blue")
+        assert confidence == pytest.approx(0.9 * 0.8 * 0.5)
+
+    def test_none_may_hold_unless_required(self) -> None:
+        p = np.array([0.1, 0.2, 0.3], dtype=np.float32)
+        assert KIND.decide(MULTIPLE, p) == ((), pytest.approx(0.9 * 0.8 * 0.7))
+        assert KIND.decide(REQUIRED, p) == (("blue",), pytest.approx(0.9 * 0.8 * 0.3))
+
+    def test_nan_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="NaN"):
+            KIND.decide(SINGLE, np.full(3, np.nan, dtype=np.float32))
+
+    def test_a_decision_can_always_be_written(self) -> None:
+        for control in (SINGLE, MULTIPLE, REQUIRED):
+            value, _ = KIND.decide(control, np.array([0.1, 0.2, 0.3], dtype=np.float32))
+            assert KIND.read(control, KIND.write(control, value)) == value
+
+
+class TestUncertainty:
+    @pytest.mark.parametrize("strategy", ["margin", "entropy", "least-confidence"])
+    def test_ends_of_the_scale(self, strategy: str) -> None:
+        rows = np.array([[1, 0, 0], [1 / 3, 1 / 3, 1 / 3], [np.nan] * 3], dtype=np.float32)
+        sure, unsure, unknown = KIND.uncertainty(SINGLE, rows, strategy)
+        assert sure == pytest.approx(0, abs=1e-6)
+        assert unsure == pytest.approx(1, abs=1e-6)
+        assert np.isnan(unknown)
+
+    def test_by_hand(self) -> None:
+        row = np.array([[0.5, 0.3, 0.2]], dtype=np.float32)
+        assert KIND.uncertainty(SINGLE, row, "margin")[0] == pytest.approx(0.8)
+        assert KIND.uncertainty(SINGLE, row, "least-confidence")[0] == pytest.approx(0.75)
+        entropy = -sum(p * np.log(p) for p in (0.5, 0.3, 0.2)) / np.log(3)
+        assert KIND.uncertainty(SINGLE, row, "entropy")[0] == pytest.approx(entropy)
+
+    def test_multiple_is_as_unsure_as_its_least_sure_label(self) -> None:
+        row = np.array([[0.99, 0.01, 0.6], [0.0, 1.0, 0.0]], dtype=np.float32)
+        assert KIND.uncertainty(MULTIPLE, row, "margin").tolist() == pytest.approx([0.8, 0.0], abs=1e-6)
+
+    def test_one_label_is_never_uncertain_and_no_rows_are_no_scores(self) -> None:
+        one = Control("c", "choices", "t", "Text", "text", ("only",))
+        assert KIND.uncertainty(one, np.ones((2, 1), dtype=np.float32), "entropy").tolist() == [0, 0]
+        assert KIND.uncertainty(SINGLE, np.empty((0, 3), dtype=np.float32), "margin").shape == (0,)
+
+    def test_unknown_strategies_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="Did you mean 'margin'"):
+            KIND.uncertainty(SINGLE, np.ones((1, 3), dtype=np.float32), "margins")
+
+    @given(st.lists(st.floats(0, 1), min_size=3, max_size=3).filter(lambda p: sum(p) > 0))
+    def test_bounds(self, p: list[float]) -> None:
+        row = np.array([p], dtype=np.float64) / sum(p)
+        for strategy in ("margin", "entropy", "least-confidence"):
+            for control in (SINGLE, MULTIPLE):
+                score = KIND.uncertainty(control, row.astype(np.float32), strategy)
+                assert score.dtype == np.float32
+                assert 0 <= score[0] <= 1
+
+
+class TestMerge:
+    def test_two_against_one_by_hand(self) -> None:
+        votes = {"ann": ("red",), "bob": ("red",), "cy": ("green",)}
+        value, posterior = KIND.merge(SINGLE, votes, {"ann": 0.8, "bob": 0.8, "cy": 0.8})
+        # each: right .8, a given wrong label .1
+        weights = np.array([0.8 * 0.8 * 0.1, 0.1 * 0.1 * 0.8, 0.1**3])
+        assert value == ("red",)
+        assert posterior.tolist() == pytest.approx((weights / weights.sum()).tolist(), rel=1e-5)
+
+    def test_skill_outweighs_number(self) -> None:
+        votes = {"ann": ("red",), "bob": ("green",), "cy": ("green",)}
+        value, _ = KIND.merge(SINGLE, votes, {"ann": 0.99, "bob": 0.6, "cy": 0.6})
+        assert value == ("red",)
+
+    def test_a_tie_is_no_agreement(self) -> None:
+        value, posterior = KIND.merge(SINGLE, {"ann": ("red",), "bob": ("blue",)}, {"ann": 0.9, "bob": 0.9})
+        assert value is None
+        assert posterior[0] == posterior[2] > posterior[1]
+
+    def test_no_votes_are_no_agreement(self) -> None:
+        value, posterior = KIND.merge(SINGLE, {}, {})
+        assert value is None
+        assert posterior.tolist() == pytest.approx([1 / 3] * 3)
+        assert KIND.merge(MULTIPLE, {}, {})[0] is None
+
+    def test_perfect_people_may_contradict_each_other(self) -> None:
+        value, posterior = KIND.merge(SINGLE, {"ann": ("red",), "bob": ("blue",)}, {"ann": 1.0, "bob": 1.0})
+        assert value is None
+        assert np.isfinite(posterior).all()
+
+    def test_one_label_only(self) -> None:
+        one = Control("c", "choices", "t", "Text", "text", ("only",))
+        value, posterior = KIND.merge(one, {"ann": ("only",)}, {})
+        assert value == ("only",)
+        assert posterior.tolist() == [1]
+
+    def test_multiple_goes_label_by_label(self) -> None:
+        votes = {"ann": ("red", "green"), "bob": ("red",), "cy": ("red", "blue")}
+        value, posterior = KIND.merge(MULTIPLE, votes, dict.fromkeys(votes, 0.8))
+        assert value == ("red",)
+        two_of_three_against = 0.8 * 0.2**2 / (0.8 * 0.2**2 + 0.2 * 0.8**2)
+        assert posterior[1] == pytest.approx(two_of_three_against, rel=1e-5)
+        assert posterior[0] == pytest.approx(0.8**3 / (0.8**3 + 0.2**3), rel=1e-5)
+
+    def test_multiple_ties_on_one_label_are_no_agreement(self) -> None:
+        assert KIND.merge(MULTIPLE, {"ann": ("red",), "bob": ("red", "blue")}, {})[0] is None
+        assert KIND.merge(MULTIPLE, {"ann": (), "bob": ()}, {})[0] == ()
+
+    @given(
+        st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(LABELS), min_size=1),
+        st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1)),
+    )
+    def test_posteriors_are_distributions(self, votes: dict[str, str], skill: dict[str, float]) -> None:
+        _, posterior = KIND.merge(SINGLE, {who: (label,) for who, label in votes.items()}, skill)
+        assert posterior.sum() == pytest.approx(1, abs=1e-5)
+        assert (posterior >= 0).all()
+
+
+def test_disagreements_are_said_in_words() -> None:
+    assert KIND.disagreement(SINGLE, ("red",), ("blue",)) == "'red' against 'blue'"
+    assert (
+        KIND.disagreement(MULTIPLE, ("red", "green"), ("green", "blue"))
+        == "only the first says 'red'; only the second says 'blue'"
+    )
+    assert KIND.disagreement(MULTIPLE, (), ("blue",)) == "only the second says 'blue'"
+    assert KIND.disagreement(MULTIPLE, (), ()) == "no difference"
