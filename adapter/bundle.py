@@ -28,7 +28,9 @@ def load_factory(path: str, *, where: str = "") -> BackendFactory:
     module_name, colon, name = path.partition(":")
     if not colon or not module_name or not name or module_name.startswith("."):
         raise BackendError(
-            f"'{path}' is no backend path", where=where, remedy="Write it as `module:factory`: `backends.linear:Linear`."
+            f"'{path}' is no backend path",
+            where=where,
+            remedy="Write it as `module:factory`: `backends.linear:Linear`.",
         )
     try:
         module = importlib.import_module(module_name)
@@ -171,9 +173,7 @@ class Bundle:
         partial.replace(folder / MODEL_FILE)
 
     @classmethod
-    def load(
-        cls, folder: Path, *, controls: Sequence[Control] = (), places: Mapping[str, str] | None = None
-    ) -> Bundle:
+    def load(cls, folder: Path, *, controls: Sequence[Control] = (), places: Mapping[str, str] | None = None) -> Bundle:
         """Return the model that was saved there. controls: verify their labels. places: see `build`.
 
         Raises ModelError if files are missing or changed or labels differ, BackendError if its backend cannot be built.
@@ -199,7 +199,7 @@ class Bundle:
 
 
 def ask(backend: Backend, examples: Sequence[JsonObject], k: int, control: str) -> Floats:
-    """Return a backend's probabilities (n, k), checked: clipped to 0..1, rows with a NaN all NaN. Raises BackendError."""
+    """Return a backend's probabilities (n, k), clipped to 0..1; a row with a NaN is all NaN. Raises BackendError."""
     try:
         array = np.array(backend.predict(examples), np.float32)
     except HitlError:

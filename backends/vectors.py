@@ -56,8 +56,9 @@ class Remembered:
 class VectorFolder:
     """Vectors in a folder as parts of NumPy arrays: `<name>.vectors.npy` (n, d), then `<name>.keys.npy` (n, 32).
 
-    A part is named by its keys and written once, keys last, each by rename: a kill leaves no half part. Damaged parts are
-    passed over. Several processes may share the folder; what one adds after another has opened it is computed twice.
+    A part is named by its keys and written once, keys last, each by rename: a kill leaves no half part. Damaged parts
+    are passed over. Several processes may share the folder; what one adds after another has opened it is computed
+    twice.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -77,7 +77,7 @@ def _single(codes: Ints, probabilities: Doubles) -> list[Doubt]:
     number = np.searchsorted(present, codes)
     known = np.clip(probabilities[:, present], 1e-12, None)
     known = known / known.sum(axis=1, keepdims=True)
-    mask = np.asarray(find_label_issues(number, known, n_jobs=1))
+    mask = np.asarray(find_label_issues(number, known, n_jobs=1, min_examples_per_class=0))
     quality = np.asarray(get_label_quality_scores(number, known, method="normalized_margin"))
     suggested = known.argmax(axis=1)
     return [
@@ -105,7 +105,7 @@ def _several(given: Bools, probabilities: Doubles) -> list[Doubt]:
     lists = [[int(label) for label in np.flatnonzero(row)] for row in given[:, mixed]]
     sure = np.clip(probabilities[:, mixed], 1e-12, 1 - 1e-12)
     wrong = np.zeros_like(given)
-    wrong[:, mixed] = np.asarray(find_multilabel_issues_per_class(lists, sure, n_jobs=1))
+    wrong[:, mixed] = np.asarray(find_multilabel_issues_per_class(lists, sure, n_jobs=1, min_examples_per_class=0))
     other_way = np.where(given, 1 - probabilities, probabilities)
     wrong &= other_way > 0.5
     doubts = []

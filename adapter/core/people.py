@@ -99,8 +99,9 @@ def one_coin(
     def truth_given(accuracy: Doubles) -> Doubles:
         sure = np.clip(accuracy, 1e-6, 1 - 1e-6)
         weight = np.log(sure) - np.log((1 - sure) / (k - 1))
-        scores = np.bincount(task * k + label, weights=weight[annotator], minlength=t * k).reshape(t, k)
-        scores -= scores.max(axis=1, keepdims=True, initial=-np.inf)
+        sums = np.bincount(task * k + label, weights=weight[annotator], minlength=t * k)
+        scores: Doubles = np.asarray(sums, np.float64).reshape(t, k)
+        scores = scores - scores.max(axis=1, keepdims=True)
         chances: Doubles = np.exp(scores)
         chances /= chances.sum(axis=1, keepdims=True)
         chances[fixed] = 0.0

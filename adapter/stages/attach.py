@@ -60,6 +60,7 @@ def detach(project: Project) -> None:
     project.store.ledger.mark_gone(project.name, placements)
     project.store.projects.bind(project.name, None)
     project.store.projects.set_mark(project.name, None)
+    project.store.rankings.replace(project.name, [], "detached")  # it was made of tasks that were free then
     project.store.audit.append(project.name, "adapter", "detached", {"placements": len(placements)}, project.now())
 
 

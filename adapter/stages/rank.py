@@ -34,7 +34,7 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
     index = project.store.tasks.index(project.name)
     open_rows = candidate_rows(project, index.duplicate_of >= 0, index.seq_of)
     uncertainty, covered, basis = uncertainty_of(project, judge)
-    placements = project.store.ledger.placements(project.name)
+    shown = [p for p in project.store.ledger.placements(project.name) if settings.mode == "window" or p.done]
     wanted = size or AHEAD * settings.window.size
     if settings.mode == "in-place":
         wanted = max(wanted, len(open_rows))
@@ -57,8 +57,8 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
         rank=settings.rank,
         embed=embed,
         batch=settings.window.size,
-        placed=len(placements),
-        placed_blind=sum(placement.blind for placement in placements),
+        placed=len(shown),
+        placed_blind=sum(placement.blind for placement in shown),
     )
     rows = [
         Ranked(
@@ -109,8 +109,8 @@ def embed_untrained(project: Project, examples: list[JsonObject]) -> Floats | No
 
 
 def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None, npt.NDArray[np.bool_] | None, str]:
-    """Return (n,) uncertainty over the pool, (n,) whether any labeling function spoke (None once a model judges), and what
-    it was made from: the model, else the weak labels, else nothing.
+    """Return (n,) uncertainty over the pool, (n,) whether any labeling function spoke (None once a model judges),
+    and what it was made from: the model, else the weak labels, else nothing.
 
     Over several controls the greatest counts, since one person labels all of them at once. A row that the source cannot
     judge is as uncertain as can be.
@@ -127,8 +127,8 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
             if weak is None:
                 continue
             basis, probabilities = weak
-            spoken = ~np.isnan(probabilities).any(axis=1)
-            covered = spoken if covered is None else covered & spoken
+            spoken: npt.NDArray[np.bool_] = np.asarray(~np.isnan(probabilities).any(axis=1), bool)
+            covered = spoken if covered is None else np.asarray(covered & spoken, bool)
         scores = kind_of(control.kind).uncertainty(
             control, probabilities, strategy if strategy != "random" else "margin"
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -28,7 +28,7 @@ from adapter.stages.evidence import (
 )
 from adapter.stages.models import promote
 from adapter.stages.reports import TrainReport
-from adapter.training import ControlJob, TrainJob, TrainResult, run
+from adapter.training import ControlJob, Progress, TrainJob, TrainResult, run
 from adapter.vocabulary import Control, ModelState, ModelVersion, Task, Value
 
 TRAINED_NOTE = "trained"
@@ -97,14 +97,19 @@ def train(project: Project) -> TrainReport:
         weak=project.settings.train.weak,
         folds=project.settings.flag.folds,
         seed=project.settings.train.seed,
-        media_root=str(project.media.root),
+        **project.places,
     )
     folder = project.home / "jobs" / f"{name}-{number}"
     shutil.rmtree(folder, ignore_errors=True)
     stop = _stops[name] = threading.Event()
-    store.projects.note(name, TRAINING_NOTE, {"number": number, "started": project.now().isoformat(), "votes": votes})
+    about = {"number": number, "started": project.now().isoformat(), "annotations": votes}
+    store.projects.note(name, TRAINING_NOTE, about)
+
+    def tell(progress: Progress) -> None:
+        store.projects.note(name, TRAINING_NOTE, {**about, **asdict(progress)})
+
     try:
-        result = run(job, folder, project.settings.train.timeout_s, stop=stop)
+        result = run(job, folder, project.settings.train.timeout_s, tell, stop=stop)
         return _judge(project, number, result, gold, votes, seen, time.perf_counter() - started)
     finally:
         store.projects.note(name, TRAINING_NOTE, None)

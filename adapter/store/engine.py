@@ -253,6 +253,9 @@ def _prepare(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA cache_size=-65536")
+    # Ingest touches the same index pages in every batch: rarer checkpoints write each of them once instead of often.
+    cursor.execute("PRAGMA wal_autocheckpoint=20000")
+    cursor.execute("PRAGMA journal_size_limit=67108864")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
 

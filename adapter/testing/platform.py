@@ -75,15 +75,34 @@ class MemoryPlatform(MemoryServer):
             if name == "sampling" and value not in (SEQUENTIAL, UNIFORM, UNCERTAINTY):
                 remedy = nearest(str(value), (SEQUENTIAL, UNIFORM, UNCERTAINTY))
                 raise PlatformRejected(f"'{value}' is no sampling", remedy=remedy)
+            if name == "model_version" and not self._may_be_current(project, value):
+                raise PlatformRejected(
+                    f"model version '{value}' has no predictions in project {project_id}",
+                    remedy="Import predictions of this version before switching to it.",
+                )
         if "label_config" in settings:
             project.fields, project.controls = read_config(settings["label_config"])
         people = settings.get("maximum_annotations", project.maximum_annotations)
         if people != project.maximum_annotations:
             self._ask_people(project, people)
+        if settings.get("show_prelabels") is False:
+            project.model_version = ""  # Label Studio forgets it, unless the same request sets it
         for name, value in settings.items():
             setattr(project, name, value)
         project.predictions_changed += 1
         self._tell(project, "PROJECT_UPDATED")
+
+    def _may_be_current(self, project: ProjectState, version: str) -> bool:
+        titles = {known.title for known in project.backends.values()}
+        return (
+            version in ("", project.model_version)
+            or version in titles
+            or any(
+                stored.model_version == version
+                for task in project.tasks.values()
+                for stored in task.predictions.values()
+            )
+        )
 
     @request
     def import_tasks(self, project_id: int, tasks: Sequence[NewTask]) -> dict[str, int]:
@@ -101,10 +120,9 @@ class MemoryPlatform(MemoryServer):
                     remedy="Import data with this field, or change the label config.",
                 )
             prepared.append((new, data))
-        made: dict[str, int] = {}
-        for new, data in prepared:
-            if new.key not in made:
-                made[new.key] = self._create(project, data, new.overlap).id
+        if len({new.key for new in tasks}) != len(tasks):
+            raise PlatformRejected("the same task key was given twice", where=f"project {project_id}")
+        made = {new.key: self._create(project, data, new.overlap).id for new, data in prepared}
         if made:
             self._tell(project, "TASKS_CREATED", tasks=[task_json(self._tasks[number]) for number in made.values()])
         return made
@@ -139,9 +157,7 @@ class MemoryPlatform(MemoryServer):
     def changes(self, project_id: int, mark: str | None) -> Changes:
         """Return the tasks created or changed since `mark`, the earliest change first."""
         project = self._project(project_id)
-        if mark is not None and not mark.isdecimal():
-            raise PlatformRejected(f"'{mark}' is no mark of ours", remedy="Pull everything again: `hitl pull --whole`.")
-        since = int(mark or 0)
+        since = int(mark) if mark is not None and mark.isdecimal() else 0  # a foreign mark means everything
         found: list[PlatformTask] = []
         for number in reversed(project.touched):
             task = project.tasks[number]
@@ -199,12 +215,12 @@ class MemoryPlatform(MemoryServer):
 
     @request
     def predictions(self, project_id: int, task_ids: Sequence[int] = ()) -> list[PlatformPrediction]:
-        """Return stored predictions by id, of these tasks only when given."""
+        """Return stored predictions, of these tasks only when given; by task, oldest first."""
         project = self._project(project_id)
         wanted = [
             project.tasks[number] for number in dict.fromkeys(task_ids or project.tasks) if number in project.tasks
         ]
-        return sorted((p for task in wanted for p in task.predictions.values()), key=lambda p: p.id)
+        return sorted((p for task in wanted for p in task.predictions.values()), key=lambda p: (p.task_id, p.id))
 
     @request
     def delete_predictions(self, prediction_ids: Sequence[int]) -> None:
@@ -213,6 +229,7 @@ class MemoryPlatform(MemoryServer):
             owner = self._tasks.get(self._prediction_owner.pop(number, 0))
             if owner is not None:
                 del owner.predictions[number]
+                owner.parents = {made: shown for made, shown in owner.parents.items() if shown != number}
                 self._projects[owner.project_id].predictions_changed += 1
 
     @request
@@ -230,9 +247,9 @@ class MemoryPlatform(MemoryServer):
     def ensure_view(self, project_id: int, title: str, field: str, label: str) -> int:
         """Make, or find, the view with this title and return its id."""
         project = self._project(project_id)
-        number = project.views[title][0] if title in project.views else self._next_id("view")
-        project.views[title] = (number, field)
-        return number
+        if title not in project.views:
+            project.views[title] = (self._next_id("view"), field)
+        return project.views[title][0]
 
     @request
     def webhooks(self, project_id: int) -> list[Webhook]:
@@ -244,7 +261,7 @@ class MemoryPlatform(MemoryServer):
         """Register our webhook, or renew its headers."""
         project = self._project(project_id)
         number = project.webhooks[url].id if url in project.webhooks else self._next_id("webhook")
-        project.webhooks[url] = Webhook(number, url, tuple(headers))
+        project.webhooks[url] = Webhook(number, url, tuple(sorted(headers)))
         return project.webhooks[url]
 
     @request
@@ -254,12 +271,8 @@ class MemoryPlatform(MemoryServer):
 
     @request
     def ensure_backend(self, project_id: int, url: str, title: str, user: str, password: str) -> ConnectedBackend:
-        """Connect our ML backend, or renew it. As in Label Studio, a new one brings a webhook without headers along."""
+        """Connect our ML backend, or renew it."""
         project = self._project(project_id)
-        if url not in project.backends:
-            hook = url.rstrip("/") + "/webhook"
-            if hook not in project.webhooks:
-                project.webhooks[hook] = Webhook(self._next_id("webhook"), hook, ())
         number = project.backends[url].id if url in project.backends else self._next_id("backend")
         project.backends[url] = ConnectedBackend(number, url, title, self.backend_state)
         return project.backends[url]

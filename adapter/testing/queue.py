@@ -14,12 +14,13 @@ class Queue:
     """Tasks that are open for one annotator.
 
     started: those that others have begun, served first where the project asks several people. held: the task handed out
-    last, 0 for none.
+    last, 0 for none. shown: task to the prediction that was on the page, 0 for none.
     """
 
     def __init__(self) -> None:
         self.started: set[int] = set()
         self.held = 0
+        self.shown: dict[int, int] = {}
         self._open: list[int] = []  # ascending
         self._heap: list[tuple[float, int]] = []
         self._heap_of: int | None = None  # the state of the predictions that the heap was built from

@@ -172,6 +172,7 @@ class MemoryServer:
         """Delete an annotation."""
         task = self._owner(annotation_id)
         del task.annotations[annotation_id], self._annotation_owner[annotation_id]
+        task.parents.pop(annotation_id, None)
         self._touch(task)
         self._tell(self._projects[task.project_id], "ANNOTATIONS_DELETED", annotations=[{"id": annotation_id}])
 
@@ -206,6 +207,7 @@ class MemoryServer:
         task.locks.setdefault(annotator, now + LOCK_TTL)
         self._queue(project, annotator).held = task.id
         shown = self._prelabel(project, task) if project.show_prelabels else None
+        self._queue(project, annotator).shown[task.id] = shown.id if shown else 0
         return Assignment(
             task.id,
             json.loads(json.dumps(task.data)),
@@ -226,10 +228,11 @@ class MemoryServer:
     ) -> int:
         task = self._task(task_id)
         project = self._projects[task.project_id]
-        shown = self._prelabel(project, task)
         task.locks.pop(annotator, None)
-        version = shown.model_version if shown else None
-        made = self._annotate(task, annotator, result, lead_time, cancelled, prediction=version)
+        made = self._annotate(task, annotator, result, lead_time, cancelled)
+        shown = self._queue(project, annotator).shown.pop(task.id, 0)
+        if shown in task.predictions:
+            task.parents[made.id] = shown
         body = self._annotation_json(made, project)
         self._tell(project, "ANNOTATION_CREATED", annotation=body, task=task_json(task))
         return made.id
@@ -349,7 +352,6 @@ class MemoryServer:
         cancelled: bool,
         *,
         ground_truth: bool = False,
-        prediction: str | None = None,
     ) -> PlatformAnnotation:
         now = self._now()
         self._user(annotator)
@@ -363,7 +365,6 @@ class MemoryServer:
             lead_time=lead_time,
             cancelled=cancelled,
             ground_truth=ground_truth,
-            prediction=prediction,
         )
         task.annotations[made.id] = made
         self._annotation_owner[made.id] = task.id
@@ -400,7 +401,7 @@ class MemoryServer:
             "created_at": moment_text(annotation.created_at),
             "updated_at": moment_text(annotation.updated_at),
             "lead_time": annotation.lead_time,
-            "prediction": {"model_version": annotation.prediction} if annotation.prediction else {},
+            "parent_prediction": self._tasks[annotation.task_id].parents.get(annotation.id),
         }
 
 

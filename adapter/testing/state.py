@@ -39,6 +39,7 @@ class TaskState:
     annotations: dict[int, PlatformAnnotation] = field(default_factory=dict)
     predictions: dict[int, PlatformPrediction] = field(default_factory=dict)
     locks: dict[str, datetime] = field(default_factory=dict)
+    parents: dict[int, int] = field(default_factory=dict)  # annotation to the prediction that was on the page
 
     @property
     def key(self) -> str | None:
@@ -152,9 +153,13 @@ def least_score(project: ProjectState, number: int) -> float | None:
 
 def public_task(task: TaskState) -> PlatformTask:
     """Return a task as the port tells it."""
-    return PlatformTask(
-        task.id, task.key, dict(task.data), task.updated_at, tuple(task.annotations.values()), task.overlap
+    annotations = tuple(
+        replace(made, prediction=task.predictions[task.parents[made.id]].model_version)
+        if made.id in task.parents
+        else made
+        for made in task.annotations.values()
     )
+    return PlatformTask(task.id, task.key, dict(task.data), task.updated_at, annotations, task.overlap)
 
 
 def moment_text(moment: datetime) -> str:

@@ -133,7 +133,7 @@ def test_pull_sees_created_changed_skipped_and_deleted(make_world: Make) -> None
     place = {p.task_id: p.platform_id for p in world.project.store.ledger.placements("spam")}
     first = world.project.store.annotations.of_task("spam", done[0])[0]
     world.clock.forward(30)
-    world.platform.update_annotation(first.id, world.result("spam"))
+    world.platform.change_annotation(first.id, world.result("spam"))
     second = world.project.store.annotations.of_task("spam", done[1])[0]
     world.platform.delete_annotation(second.id)
     report = pull(world.project)
