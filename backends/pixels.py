@@ -1,4 +1,4 @@
-"""`backends.pixels:Pixels`: small grey images and logistic regression. For figures and shapes, not for photographs."""
+"""`backends.pixels:Pixels`: small grey images and a kernel model. For figures and shapes, not for photographs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from adapter.errors import BackendError
 from adapter.ports import Floats
@@ -19,19 +20,20 @@ from backends.head import Head, checked, fit_head
 from backends.options import need_fields, positive, refuse_unknown, whole
 
 NAME = "Pixels"
-OPTIONS = ("size", "c", "max_pixels", "media_root")
+OPTIONS = ("size", "c", "gamma", "landmarks", "max_pixels", "media_root")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_BYTES = 32 * 1024 * 1024
 FILE_SCHEME = "hitl-file:"
 
 
 class Pixels:
-    """Images made grey and `size` x `size`; a linear model on the pixels.
+    """Images made grey and `size` x `size`; logistic regression on their likeness to training images.
 
     fields: task fields; the first one that holds an image counts. An image is a `data:` URI, or a file under
     `media_root`: `hitl-file:<relative path>` or a plain path. Files elsewhere and web addresses are never opened. c:
-    inverse strength of regularisation. max_pixels: larger images are not decoded. Probabilities are calibrated as
-    `backends.head` says.
+    inverse strength of regularisation. gamma: how fast likeness falls with distance. landmarks: most training images
+    that others are compared with (Nystroem approximation of an RBF kernel, Williams and Seeger 2001). max_pixels: larger
+    images are not decoded. Probabilities are calibrated as `backends.head` says.
     """
 
     def __init__(
@@ -39,7 +41,9 @@ class Pixels:
         fields: Sequence[str],
         *,
         size: int = 16,
-        c: float = 0.3,
+        c: float = 100.0,
+        gamma: float = 2.0,
+        landmarks: int = 500,
         max_pixels: int = 25_000_000,
         media_root: str = "",
         **unknown: object,
@@ -48,75 +52,90 @@ class Pixels:
         self.fields = need_fields(NAME, fields)
         self.size = whole(NAME, "size", size, 2, 128)
         self.c = positive(NAME, "c", c)
+        self.gamma = positive(NAME, "gamma", gamma)
+        self.landmarks = whole(NAME, "landmarks", landmarks, 2, 10_000)
         self.max_pixels = whole(NAME, "max_pixels", max_pixels, 1, 200_000_000)
         self._root = Path(media_root).resolve() if media_root else None
         self._head: Head | None = None
+        self._marks: Floats = np.empty((0, 0), np.float32)
+        self._basis: Floats = np.empty((0, 0), np.float32)
 
     def fit(
         self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
     ) -> None:
         """Train from scratch; see `adapter.ports.Backend`."""
-        pixels = self._pixels(examples)
-        readable = np.asarray(~np.isnan(pixels).any(axis=1))
+        vectors, readable = self._vectors(examples)
         goal, mass, rows = checked(examples, targets, weights, readable, f"an image in {list(self.fields)}")
-        kept = pixels[rows].astype(np.float64)
-        keys = [row.tobytes().hex() for row in pixels[rows]]
-        self._head = fit_head(self._scaled(kept), goal, mass, multiple=multiple, c=self.c, keys=keys, seed=seed)
+        kept = vectors[rows]
+        marks = np.unique(kept, axis=0)
+        if len(marks) > self.landmarks:
+            marks = marks[np.sort(np.random.default_rng(seed).choice(len(marks), self.landmarks, replace=False))]
+        values, directions = np.linalg.eigh(self._kernel(marks, marks))
+        sound = values > 1e-6
+        basis = np.asarray(directions[:, sound] / np.sqrt(values[sound]), np.float32)
+        features = self._kernel(kept, marks) @ basis
+        keys = [row.tobytes().hex() for row in kept]
+        self._head = fit_head(features, goal, mass, multiple=multiple, c=self.c, keys=keys, seed=seed)
+        self._marks, self._basis = marks, basis
 
     def predict(self, examples: Sequence[JsonObject]) -> Floats:
         """Return probabilities (n, k); NaN rows where there is no image that can be read."""
-        if self._head is None:
-            raise BackendError("this model is not trained yet", where=NAME, remedy="Call fit or load first.")
-        pixels = self._pixels(examples)
-        rows = np.flatnonzero(~np.isnan(pixels).any(axis=1))
-        out = np.full((len(examples), len(self._head.bias)), np.nan, np.float32)
+        head = self._fitted()
+        vectors, readable = self._vectors(examples)
+        rows = np.flatnonzero(readable)
+        out = np.full((len(examples), len(head.bias)), np.nan, np.float32)
         if len(rows):
-            out[rows] = self._head.predict(self._scaled(pixels[rows].astype(np.float64)))
+            out[rows] = head.predict(self._kernel(vectors[rows], self._marks) @ self._basis)
         return out
 
     def embed(self, examples: Sequence[JsonObject]) -> Floats:
         """Return vectors (n, size * size): pixels less their mean, length 1. Zero for what cannot be read, and for
         images of one even tone. Needs no `fit`."""
-        pixels = np.nan_to_num(self._pixels(examples), nan=0.0)
-        centred = pixels - pixels.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(centred, axis=1, keepdims=True)
-        out: Floats = np.where(length > 1e-6, centred / np.maximum(length, 1e-6), 0.0).astype(np.float32)
-        return out
+        return self._vectors(examples)[0]
 
     def save(self, folder: Path) -> None:
-        """Write the model into an empty folder."""
-        if self._head is None:
-            raise BackendError("this model is not trained yet", where=NAME, remedy="Call fit or load first.")
-        write_model(folder, NAME, {"size": self.size, "head": self._head.meta()}, self._head.arrays())
+        """Write the model into an empty folder. The landmarks in it are thumbnails of training images."""
+        head = self._fitted()
+        meta = {"size": self.size, "gamma": self.gamma, "head": head.meta()}
+        write_model(folder, NAME, meta, {"marks": self._marks, "basis": self._basis, **head.arrays()})
 
     def load(self, folder: Path) -> None:
         """Become the model that was saved there. Raises ModelError."""
         meta, arrays = read_model(folder, NAME)
         try:
             head, size = Head.from_parts(meta, arrays), whole(NAME, "size", meta["size"], 2, 128)
-            if head.coef.shape[0] != size * size:
-                raise ValueError(f"{size} x {size} pixels do not fit the coefficients")
+            gamma = positive(NAME, "gamma", meta["gamma"])
+            marks, basis = arrays["marks"], arrays["basis"]
+            if marks.shape[1:] != (size * size,) or basis.shape != (len(marks), head.coef.shape[0]):
+                raise ValueError(f"landmarks {marks.shape} and basis {basis.shape} do not fit")
         except (KeyError, TypeError, ValueError, BackendError) as error:
             raise damaged(folder, NAME, str(error)) from error
-        self._head, self.size = head, size
+        self._head, self.size, self.gamma, self._marks, self._basis = head, size, gamma, marks, basis
 
-    def _scaled(
-        self, pixels: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-        """Return pixels so that `c` means the same at every size."""
-        return (pixels - 0.5) * (16.0 / self.size)
+    def _fitted(self) -> Head:
+        if self._head is None:
+            raise BackendError("this model is not trained yet", where=NAME, remedy="Call fit or load first.")
+        return self._head
 
-    def _pixels(self, examples: Sequence[JsonObject]) -> Floats:
-        """Return grey values (n, size * size) in 0..1; NaN rows for what cannot be read."""
-        out = np.full((len(examples), self.size * self.size), np.nan, np.float32)
+    def _kernel(self, rows: Floats, marks: Floats) -> Floats:
+        """Return likeness (n, m) in 0..1: exp(-gamma * squared distance) of vectors of length 1."""
+        squares = (rows * rows).sum(axis=1)[:, None] + (marks * marks).sum(axis=1) - 2.0 * rows @ marks.T
+        return np.asarray(np.exp(-self.gamma * np.maximum(squares, 0.0)), np.float32)
+
+    def _vectors(self, examples: Sequence[JsonObject]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Return vectors as `embed` says, and (n,) which examples could be read."""
+        out = np.zeros((len(examples), self.size * self.size), np.float32)
+        readable = np.zeros(len(examples), bool)
         for row, example in enumerate(examples):
             for field in self.fields:
                 raw = self._bytes(example.get(field))
                 grey = self._grey(raw) if raw is not None else None
                 if grey is not None:
-                    out[row] = grey
+                    grey = grey - grey.mean()
+                    length = float(np.linalg.norm(grey))
+                    out[row], readable[row] = (grey / length if length > 1e-6 else 0.0), True
                     break
-        return out
+        return out, readable
 
     def _grey(self, raw: bytes) -> Floats | None:
         from PIL import Image

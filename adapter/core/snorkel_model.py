@@ -16,6 +16,8 @@ MOST_ROWS = 200_000
 """Rows that the fit sees at most (it builds a dense one-hot matrix of 4 bytes x rows x functions x labels). Beyond it
 each pattern of votes keeps its share; the standard error of a rate over 200,000 rows is .001."""
 
+_STEP = 50_000  # patterns asked at a time, for the same reason
+
 
 def fit_label_model(
     votes: npt.NDArray[np.int16],
@@ -54,7 +56,12 @@ def fit_label_model(
                 seed=seed,
                 progress_bar=False,
             )
-            answers = np.asarray(model.predict_proba(patterns.astype(int)), dtype=np.float64)
+            answers = np.concatenate(
+                [
+                    np.asarray(model.predict_proba(patterns[start : start + _STEP].astype(int)), dtype=np.float64)
+                    for start in range(0, len(patterns), _STEP)
+                ]
+            )
         except Exception as error:  # it raises bare Exception when the loss is NaN
             raise ValueError(f"the label model could not be fitted: {error}") from error
     if not np.isfinite(answers[(patterns >= 0).any(axis=1)]).all():

@@ -10,6 +10,7 @@ import binascii
 import json
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -59,13 +60,14 @@ class Client:
             follow_redirects=False,
             trust_env=not local,  # a proxy is for the net, not for this machine
         )
+        self._close = weakref.finalize(self, self._http.close)  # nobody need remember to close
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._close()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON answer; repeated when the connection breaks."""

@@ -14,8 +14,10 @@ EMPTY_QUEUE = "There are no tasks"
 
 
 class LabelStudioDesk:
-    """The seat of the user whose token this is, at one project. view: serve by that Data Manager view's filter and order
-    ("Label tasks as displayed") instead of the project's own order. annotator: that user's e-mail."""
+    """The seat of the user whose token this is, at one project. annotator: that user's e-mail.
+
+    view: serve by that Data Manager view's filter and order ("Label tasks as displayed"), not the project's own order.
+    """
 
     def __init__(
         self, url: str, token: str, project_id: int, *, view: int | None = None, timeout_s: float = 60.0
@@ -31,11 +33,11 @@ class LabelStudioDesk:
         return f"LabelStudioDesk({self.annotator!r}, project={self._project_id})"
 
     def close(self) -> None:
-        """Close the connections. The task that was served last stays locked to this annotator until its lock expires."""
+        """Close the connections. The task served last stays locked to this annotator until its lock expires."""
         self._client.close()
 
     def next_task(self) -> Assignment | None:
-        """Return the task that is served next; the same one again until it is submitted or skipped. None: queue empty."""
+        """Return the task that is served next, again until it is submitted or skipped. None: the queue is empty."""
         try:
             if self._view is None:
                 raw = self._client.get(f"/api/projects/{self._project_id}/next/")

@@ -28,18 +28,19 @@ LARGEST_LOG = 10 * 1024 * 1024
 
 # Of our environment the server gets what a program needs to run, and the user's own LABEL_STUDIO_ variables. Not more:
 # it also reads bare names such as HOST, PORT, DEBUG and USERNAME, and our secrets are none of its business.
-_PASSED_ON = frozenset(
-    "PATH HOME LANG LANGUAGE TMPDIR TEMP TMP TZ VIRTUAL_ENV PYTHONPATH PYTHONHOME LD_LIBRARY_PATH DYLD_LIBRARY_PATH "
-    "SYSTEMROOT COMSPEC PATHEXT APPDATA LOCALAPPDATA USERPROFILE SSL_CERT_FILE SSL_CERT_DIR".split()
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("SYSTEMROOT", "COMSPEC", "PATHEXT", "APPDATA", "LOCALAPPDATA", "USERPROFILE"),
 )
 
 
 class EmbeddedServer:
     """Label Studio as a child process: `start`, `wait`, use `url` and `token`, `stop`. Also a context manager.
 
-    home: our data folder; the server's data lie in `label-studio/`, its log in `logs/label-studio.log`. user and password:
-    its administrator, made at the first start (a later start keeps the password it has). host: address to bind; the
-    default is reachable from this machine only. May be started again on the same folder.
+    home: our data folder; the server's data lie in `label-studio/`, its log in `logs/label-studio.log`. user and
+    password: its administrator, made at the first start (a later start keeps the password it has). host: address to
+    bind; the default is reachable from this machine only. May be started again on the same folder.
     """
 
     def __init__(self, home: Path, port: int, user: str, password: str, *, host: str = "127.0.0.1") -> None:
@@ -68,7 +69,7 @@ class EmbeddedServer:
 
     @property
     def token(self) -> str:
-        """The administrator's token (secret). Made at the first start, kept in `label-studio/token` for its owner only."""
+        """The administrator's token (secret). Made at the first start, kept in `label-studio/token` (0600)."""
         if not self._token:
             self._token = _kept_token(self.folder / "token")
         return self._token
@@ -144,10 +145,8 @@ class EmbeddedServer:
         if process is None:
             return
         _signal_group(process, hard=False)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            pass
         _signal_group(process, hard=True)
         process.wait()
         if process.stdin is not None:
@@ -184,7 +183,7 @@ class EmbeddedServer:
         return "its last words:\n" + "\n".join(f"    {line}" for line in lines) if lines else "its log is empty"
 
     def _recover_token(self) -> None:
-        """The kept token is not the server's (file lost, or the folder came from elsewhere): ask it with the password."""
+        """The kept token is not the server's (the file was lost, or came from elsewhere): ask with the password."""
         try:
             self._token = token_by_password(self.url, self.user, self._password)
         except PlatformRefused as error:
@@ -228,6 +227,8 @@ class EmbeddedServer:
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             "DEBUG": "false",
+            # A task that somebody opened and left is free for others after an hour, not after a day.
+            "TASK_LOCK_TTL": "3600",
         }
         quiet = {"ML_BLOCK_LOCAL_IP": "false", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
         return kept | quiet | {f"LABEL_STUDIO_{key}": value for key, value in ours.items()}

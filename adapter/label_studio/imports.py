@@ -1,7 +1,7 @@
 """Bulk imports that end with exactly what was asked for, though a POST may land and its answer get lost.
 
-A broken import is never simply sent again: what landed is looked up by its key first, then the rest is sent, and what came
-twice is deleted.
+A broken import is never simply sent again: what landed is looked up by its key first, then the rest is sent, and what
+came twice is deleted.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def _send_prediction_chunk(
 
 
 def require_valid(label_config: str, predictions: Sequence[NewPrediction]) -> None:
-    """Refuse predictions that the server would drop in silence or show wrongly. Raises PlatformRejected that names them."""
+    """Raise PlatformRejected for predictions that the server would drop in silence or show wrongly; it names them."""
     from label_studio_sdk.label_interface import LabelInterface
 
     interface = LabelInterface(label_config)

@@ -1,12 +1,13 @@
 """The embedded server's own program: Label Studio, bound to one port, tied to the life of the process that started it.
 
 Run by path in a process of its own (`EmbeddedServer` does); it imports nothing of the adapter. Arguments: data folder,
-host, port. Everything else comes in LABEL_STUDIO_* variables. It ends when its standard input closes, so the kernel ends
-it together with its parent, however that dies.
+host, port. Everything else comes in LABEL_STUDIO_* variables. It ends when its standard input closes, so it ends
+together with its parent, however that dies.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -43,23 +44,41 @@ def hold_folder(folder: Path) -> object:
 
 
 def tune_sqlite(connection: Any, **_: object) -> None:
-    """Let readers and one writer work side by side (write-ahead log), and let a second writer wait instead of failing."""
+    """Let readers and a writer work side by side (write-ahead log), and let a second writer wait, not fail."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode=wal")
             cursor.execute("PRAGMA busy_timeout=30000")
 
 
+def hurry_sqlite(connection: Any, **_: object) -> None:
+    """Do not wait for the disk while a new database is built: if power fails then, there is nothing in it to lose."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=off")
+
+
 def main(folder: Path, host: str, port: str) -> None:
     """Serve until told to end."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     lock = hold_folder(folder)
-    # `label_studio.server` puts its folder on the path only when it runs, but is also imported by these bare names.
+    fresh = not (folder / "label_studio.sqlite3").exists()
+    from django.db.backends.signals import connection_created  # type: ignore[import-untyped, unused-ignore]
     from label_studio import server  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    from django.db.backends.signals import connection_created  # type: ignore[import-not-found, import-untyped, unused-ignore]  # isort: skip
-
     connection_created.connect(tune_sqlite, weak=False)
+    if fresh:
+        connection_created.connect(hurry_sqlite, weak=False)
+    serve = server._app_run
+
+    def run(**where: Any) -> None:
+        connection_created.disconnect(hurry_sqlite)
+        # A line for each request would fill the log twice over, and some addresses hold invitation tokens.
+        # A filter, since Django configures its loggers once more when it begins to serve.
+        logging.getLogger("django.server").addFilter(lambda record: record.levelno >= logging.ERROR)
+        serve(**where)
+
+    server._app_run = run
     # By itself it moves on to the next free port, where nobody would look for it.
     server._get_free_port = lambda wanted, debug: wanted
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -1,9 +1,9 @@
 """The high-water mark of a pull: where on the server's own clock we have seen everything.
 
-Two clocks are involved, and they may differ: the application's (`updated_at` of tasks) and that of the Date header (perhaps a
-proxy's). They are never compared, only their progress is: if the application's clock stood at least at T when the header
-said D, it stands at least at T + (D2 - D) when the header says D2. So a quiet project's mark moves on, and a skewed proxy
-cannot make us miss a change.
+Two clocks are involved, and they may differ: the application's (`updated_at` of tasks) and that of the Date header
+(perhaps a proxy's). They are never compared, only their progress is: if the application's clock stood at least at T
+when the header said D, it stands at least at T + (D2 - D) when the header says D2. So a quiet project's mark moves on,
+and a skewed proxy cannot make us miss a change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OVERLAP_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """seen: the application's clock stood at least here. header: what the Date header said then, seconds since 1970, or None."""
+    """seen: the application's clock stood at least here. header: the Date header then, seconds since 1970, or None."""
 
     seen: datetime
     header: float | None
@@ -42,7 +42,7 @@ class Mark:
 
 
 def advance(previous: Mark | None, newest: datetime | None, header: float | None) -> Mark | None:
-    """Return the mark after a pull. newest: latest `updated_at` in it. header: the Date header at the pull's beginning."""
+    """Return the mark after a pull. newest: latest `updated_at` in it. header: the Date header when it began."""
     reached = [newest] if newest is not None else []
     if previous is not None:
         passed = 0.0

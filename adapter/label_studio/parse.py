@@ -1,4 +1,4 @@
-"""Label Studio's JSON into the values of `adapter.ports`. The payload is hostile: what has the wrong shape is refused by name."""
+"""Label Studio's JSON into the values of `adapter.ports`. It is hostile: a wrong shape is refused by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TASK_FIELDS = (
     "id,data,updated_at,overlap,annotations,predictions,"
     "result,completed_by,created_username,lead_time,was_cancelled,ground_truth,created_at,parent_prediction"
 )
-"""`include` for a whole task. The server applies the list to nested annotations too: without `result` in it they come empty."""
+"""`include` for a whole task. The server applies it to nested annotations too: without `result` they come empty."""
 PROJECT_FIELDS = (
     "id,title,label_config,model_version,sampling,maximum_annotations,show_collab_predictions,task_number,created_at"
 )
@@ -31,7 +31,7 @@ _EMAIL = re.compile(r"(\S+@\S+), (\d+)$")
 
 
 def task(raw: Any) -> PlatformTask:
-    """Return a task with its annotations; the model version of the pre-label that each one started from is looked up."""
+    """Return a task with its annotations, each with the model version of the pre-label that it started from."""
     item = mapping(raw, "a task")
     data = mapping(item.get("data"), "a task's data")
     key = data.get(TASK_KEY_FIELD)

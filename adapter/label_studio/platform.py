@@ -161,7 +161,7 @@ class LabelStudioPlatform:
             yield from map(parse.task, page)
 
     def changes(self, project_id: int, mark: str | None) -> Changes:
-        """Return what changed since `mark`. One request per 500 changed tasks; a change may come with the next pull again."""
+        """Return what changed since `mark`; one request per 500 changed tasks."""
         previous = Mark.read(mark)
         conditions = []
         if previous is not None:
@@ -252,8 +252,8 @@ class LabelStudioPlatform:
         """Make, or find, a view with the tasks whose data `field` is not empty, greatest first; return its id.
 
         The order is that of text, which is right for our fields (a score of fixed width comes first) and which every
-        database can do; a numeric order fails on text in PostgreSQL. `label`: for people who read the field's column; the
-        server names its columns after their fields, so it is kept with the view only.
+        database can do; a numeric order fails on text in PostgreSQL. `label` is kept with the view; the server itself
+        names columns after their fields.
         """
         column = f"tasks:data.{field}"
         data = {
@@ -266,7 +266,7 @@ class LabelStudioPlatform:
             "columnsTitle": {column: label},
             "hiddenColumns": {"explore": [], "labeling": []},
         }
-        for raw in parse.items(self._client.get("/api/dm/views/", {"project": project_id})):
+        for raw in self._of_project("/api/dm/views/", project_id):
             view = parse.mapping(raw, "a view")
             if parse.mapping(view.get("data"), "a view's data").get("title") == title:
                 return parse.integer(view, "id")
@@ -275,7 +275,7 @@ class LabelStudioPlatform:
 
     def webhooks(self, project_id: int) -> list[Webhook]:
         """Return the project's webhooks."""
-        return [parse.webhook(raw) for raw in parse.items(self._client.get("/api/webhooks/", {"project": project_id}))]
+        return [parse.webhook(raw) for raw in self._of_project("/api/webhooks/", project_id)]
 
     def ensure_webhook(self, project_id: int, url: str, headers: Mapping[str, str]) -> Webhook:
         """Register our webhook, or renew its headers; surplus ones with the same url are deleted."""
@@ -295,10 +295,10 @@ class LabelStudioPlatform:
 
     def backends(self, project_id: int) -> list[ConnectedBackend]:
         """Return the connected ML backends; the server asks each one how it is."""
-        return [parse.backend(raw) for raw in parse.items(self._client.get("/api/ml/", {"project": project_id}))]
+        return [parse.backend(raw) for raw in self._of_project("/api/ml/", project_id)]
 
     def ensure_backend(self, project_id: int, url: str, title: str, user: str, password: str) -> ConnectedBackend:
-        """Connect our ML backend with Basic auth, or renew it. Raises PlatformRejected when it does not answer there."""
+        """Connect our ML backend with Basic auth, or renew it. Raises PlatformRejected when it does not answer."""
         before = self.project(project_id).model_version
         body = {
             "url": url,
@@ -310,11 +310,9 @@ class LabelStudioPlatform:
         }
         mine = sorted((one for one in self.backends(project_id) if _same(one.url, url)), key=lambda one: one.id)
         for one in mine[1:]:
-            self._client.delete(f"/api/ml/{one.id}/")
-        if mine:
-            made = self._client.patch(f"/api/ml/{mine[0].id}/", body)
-        else:
-            made = self._client.post("/api/ml/", body)
+            self._client.delete(f"/api/ml/{one.id}")
+        path = f"/api/ml/{mine[0].id}" if mine else "/api/ml/"
+        made = self._client.patch(path, body) if mine else self._client.post(path, body)
         # The server has put the backend's title there if it was empty: stored predictions would no longer be shown.
         if self.project(project_id).model_version != before:
             self.configure(project_id, model_version=before)
@@ -323,6 +321,14 @@ class LabelStudioPlatform:
             if _same(hook.url, url.rstrip("/") + "/webhook") and not hook.header_names:
                 self._client.delete(f"/api/webhooks/{hook.id}/")
         return parse.backend(made)
+
+    def _of_project(self, path: str, project_id: int) -> list[Any]:
+        """Return what hangs on a project. Some of these lists answer 400 when the project is gone."""
+        try:
+            return parse.items(self._client.get(path, {"project": project_id}))
+        except PlatformRejected:
+            self.project(project_id)
+            raise
 
 
 def _same(one: str, other: str) -> bool:

@@ -1,4 +1,4 @@
-"""Users of a Label Studio that we started: annotators with tokens of their own, made the way its sign-up page makes them."""
+"""Users of a Label Studio that we started: annotators with tokens of their own, made as its sign-up page makes them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def annotator_password(server: EmbeddedServer, name: str) -> str:
 
 
 def token_by_password(url: str, email: str, password: str) -> str:
-    """Log in as a person would and return the user's legacy token. Raises PlatformRefused when the password is wrong."""
+    """Log in as a person would; return the user's legacy token. Raises PlatformRefused for a wrong password."""
     with _browser(url) as http:
         answer = _post_form(http, "/user/login/", {"email": email, "password": password, "persist_session": "on"})
         if answer.status_code != 302:

@@ -6,10 +6,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from adapter.bundle import Bundle
+from adapter.core.heldout import HeldOut
 from adapter.kinds import kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
@@ -17,6 +19,8 @@ from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, Label
 
 WEAK = "consensus"
 WEAK_NOTE = "weak"
+HELD_OUT_NOTE = "held_out"
+HeldOutNote: TypeAlias = dict[str, Any]
 CHUNK = 5_000
 
 
@@ -93,6 +97,16 @@ def values_by_annotator(annotations: Sequence[Annotation], control: Control) -> 
             if before is None or (annotation.updated_at, annotation.id) > (before.updated_at, before.id):
                 latest[annotation.annotator] = annotation
     return {who: restored(control, annotation.values[control.name]) for who, annotation in sorted(latest.items())}
+
+
+def kept_held_out(project: Project, control: Control) -> tuple[str, dict[str, int], HeldOut] | None:
+    """Return (model version, task id to row, held-out probabilities) that the last training left; None before it."""
+    note = project.store.projects.notes(project.name).get(HELD_OUT_NOTE, {}).get(control.name)
+    if not note:
+        return None
+    probabilities, folds = (project.artifacts.get_array(note[part]) for part in ("probabilities", "folds"))
+    held_out = HeldOut(probabilities, folds, int(note["seed"]))
+    return str(note["version"]), {task_id: row for row, task_id in enumerate(note["ids"])}, held_out
 
 
 def group_of(tasks: Sequence[Task]) -> list[str]:

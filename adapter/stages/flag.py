@@ -10,12 +10,14 @@ from collections import Counter
 
 import numpy as np
 
-from adapter.bundle import load_factory, make
+from adapter.bundle import load_factory
 from adapter.core.flagging import Doubt, label_issues, near_duplicates, outliers
+from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError
 from adapter.kinds import kind_of
+from adapter.ports import Floats
 from adapter.stages.context import Project
-from adapter.stages.evidence import digest, group_of, people_labels
+from adapter.stages.evidence import current_judge, digest, group_of, kept_held_out, people_labels
 from adapter.stages.reports import FlagReport
 from adapter.training import cross_validate
 from adapter.vocabulary import Consensus, Control, Flag, FlagReason, Task
@@ -38,14 +40,16 @@ def flag(project: Project, *, again: bool = False) -> FlagReport:
         for control in project.space.controls:
             labels = people_labels(project, control)
             tasks = [task for task in project.store.tasks.get(project.name, list(labels)) if not task.blind]
-            state = digest(tuple((task.id, repr(labels[task.id].value)) for task in tasks))
+            kept = kept_held_out(project, control)
+            said = tuple((task.id, repr(labels[task.id].value)) for task in tasks)
+            state = digest(said, kept[0] if kept else "")
             if len(tasks) < policy.min_labels:
                 note = f"{len(tasks)} labels outside the blind sample, {policy.min_labels} are needed"
                 continue
             if checked.get(control.name) == state and not again:
                 continue
             try:
-                flags = find_flags(project, control, tasks, labels)
+                flags = find_flags(project, control, tasks, labels, kept)
             except BackendError as error:
                 note = str(error)
                 continue
@@ -61,37 +65,53 @@ def flag(project: Project, *, again: bool = False) -> FlagReport:
     )
 
 
-def find_flags(project: Project, control: Control, tasks: list[Task], labels: dict[str, Consensus]) -> list[Flag]:
-    """Return what there is to doubt about these labelled tasks, as unstored flags."""
+def find_flags(
+    project: Project,
+    control: Control,
+    tasks: list[Task],
+    labels: dict[str, Consensus],
+    kept: tuple[str, dict[str, int], HeldOut] | None,
+) -> list[Flag]:
+    """Return what there is to doubt about these labelled tasks, as unstored flags.
+
+    kept: what the last training held out; without it, and for no model at all, the labels are cross-validated here.
+    """
     kind = kind_of(control.kind)
-    settings = project.settings
-    factory = load_factory(settings.backend.path, where=f"project '{project.name}'")
+    if kept is not None:
+        tasks = [task for task in tasks if task.id in kept[1]]
     examples = [task.data for task in tasks]
     targets = np.stack([kind.target(control, labels[task.id].value) for task in tasks]).astype(np.float32)
-    held_out = cross_validate(
-        factory,
+    if kept is not None:
+        rows = np.array([kept[1][task.id] for task in tasks])
+        held_out = HeldOut(kept[2].probabilities[rows], kept[2].folds[rows], kept[2].seed)
+    else:
+        held_out = _cross_validated(project, control, tasks, targets)
+    given = targets if control.multiple else targets.argmax(axis=1)
+    found = [(FlagReason.LABEL_ISSUE, doubt) for doubt in label_issues(given, held_out, control.multiple)]
+    judge = current_judge(project)
+    vectors = judge.bundle.embed(examples) if judge is not None else None
+    if vectors is not None:
+        said = [repr(labels[task.id].value) for task in tasks]
+        found += [(FlagReason.OUTLIER, doubt) for doubt in outliers(vectors)]
+        found += [(FlagReason.NEAR_DUPLICATE, doubt) for doubt in near_duplicates(vectors, labels=said)]
+    return [_flag(control, reason, doubt, tasks, labels) for reason, doubt in found]
+
+
+def _cross_validated(project: Project, control: Control, tasks: list[Task], targets: Floats) -> HeldOut:
+    settings = project.settings
+    return cross_validate(
+        load_factory(settings.backend.path, where=f"project '{project.name}'"),
         (control.field,),
         settings.backend.options,
-        examples,
+        [task.data for task in tasks],
         targets,
         np.ones(len(tasks), np.float32),
         group_of(tasks),
         control.multiple,
         settings.flag.folds,
         settings.flag.seed,
+        places=project.places,
     )
-    given = targets if control.multiple else targets.argmax(axis=1)
-    found = [(FlagReason.LABEL_ISSUE, doubt) for doubt in label_issues(given, held_out, control.multiple)]
-    model = make(factory, (control.field,), settings.backend.options, project.places)
-    model.fit(
-        examples, targets, weights=np.ones(len(tasks), np.float32), multiple=control.multiple, seed=settings.flag.seed
-    )
-    vectors = model.embed(examples)
-    if vectors is not None:
-        found += [(FlagReason.OUTLIER, doubt) for doubt in outliers(vectors)]
-        said = [repr(labels[task.id].value) for task in tasks]
-        found += [(FlagReason.NEAR_DUPLICATE, doubt) for doubt in near_duplicates(vectors, labels=said)]
-    return [_flag(control, reason, doubt, tasks, labels) for reason, doubt in found]
 
 
 def _flag(control: Control, reason: FlagReason, doubt: Doubt, tasks: list[Task], labels: dict[str, Consensus]) -> Flag:

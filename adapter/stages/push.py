@@ -178,7 +178,8 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
         created = _store_predictions(project, there.id, version, missing, answers)
     if project.settings.mode == "in-place":
         created += _blind_in_place(project, there.id, version, [p for p in waiting if p.blind])
-    if there.model_version != version:
+    # It refuses a version that has no predictions (all open tasks blind, say); then the next push switches.
+    if there.model_version != version and project.platform.prediction_versions(there.id).get(version):
         project.platform.configure(there.id, model_version=version)
         project.store.audit.append(
             project.name, "adapter", "model version shown", {"from": there.model_version, "to": version}, project.now()

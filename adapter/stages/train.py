@@ -20,6 +20,8 @@ from adapter.kinds import kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import (
+    HELD_OUT_NOTE,
+    HeldOutNote,
     current_judge,
     group_of,
     people_labels,
@@ -171,6 +173,7 @@ def _judge(
         verdict={"outcome": str(verdict.outcome), "figures": verdict.figures, "sentence": verdict.sentence},
     )
     store.models.add(name, model)
+    _keep_held_out(project, version, result, gold)
     passed = promotes(verdict)
     if passed:
         promote(project, version, "gate", why=verdict.sentence)
@@ -181,6 +184,24 @@ def _judge(
         name, TRAINED_NOTE, {"annotations": votes, "digest": seen, "at": project.now().isoformat(), "version": version}
     )
     return TrainReport(version, passed, verdict.sentence, model.metrics, model.verdict, seconds)
+
+
+def _keep_held_out(project: Project, version: str, result: TrainResult, gold: dict[str, Gold]) -> None:
+    """Keep the held-out probabilities that the training made anyway: they are what flagging may judge labels by."""
+    kept: dict[str, HeldOutNote] = {}
+    for control, held_out in result.heldout.items():
+        probabilities, folds = (
+            project.artifacts.put_array(array)[0] for array in (held_out.probabilities, held_out.folds)
+        )
+        ids = [task.id for task, _, _ in gold[control].train]
+        kept[control] = {
+            "version": version,
+            "ids": ids,
+            "probabilities": probabilities,
+            "folds": folds,
+            "seed": held_out.seed,
+        }
+    project.store.projects.note(project.name, HELD_OUT_NOTE, kept)
 
 
 def gold_of(project: Project, control: Control) -> Gold:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ import orjson
 
 from adapter.errors import StoreError
 
+DEEPEST = 200
+"""Nested levels of a JSON value."""
 LONGEST_KEY = 500
 """Characters of an identifier; PostgreSQL's indexes hold no long ones."""
 
@@ -24,7 +27,7 @@ def to_json(value: object) -> str:
     except TypeError:
         pass  # a lone surrogate, an integer beyond 64 bits or a key that is no string: the standard library knows them
     try:
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        return json.dumps(_finite(value, DEEPEST), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"a value cannot be written as JSON ({error})",
@@ -44,6 +47,21 @@ def _plain(value: object) -> object:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"a {type(value).__name__}")
+
+
+def _finite(value: object, depth: int) -> object:
+    """Return a value that the standard library writes as orjson would have."""
+    if depth < 0:
+        raise ValueError(f"nested deeper than {DEEPEST}")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item, depth - 1) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return json.loads(orjson.dumps(value, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def storable(text: str) -> bool:

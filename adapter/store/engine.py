@@ -25,6 +25,7 @@ from adapter.store.tables import projects
 BUSY_SECONDS = 30
 _URL_REMEDY = "Write `sqlite:///path/to/file.db` or `postgresql://user:password@host:5432/database`."
 _WRITES, _DURABLE = "hitl_writes", "hitl_durable"
+_BIG = 2**63
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -38,6 +39,8 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = parse_url(url)
         self.where = shown(self._url)
+        given = (self._url.password, *(self._url.query.get(name) for name in ("password", "sslpassword", "passfile")))
+        self._secrets = tuple({str(secret) for secret in given if secret})
         self._engine: Engine | None = None
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -78,7 +81,7 @@ class Database:
                 pool_size=5,
                 max_overflow=20,
                 hide_parameters=True,
-                connect_args=_PATIENCE,
+                connect_args=_patience(self._url),
             )
         engine = sa.create_engine(
             self._url, pool_size=5, max_overflow=40, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS}
@@ -152,7 +155,7 @@ class Database:
         kept = _storable(values)
         if self.is_sqlite:
             return sa.func.json_each(json.dumps(kept)).table_valued("value")
-        return sa.func.unnest(sa.bindparam(None, kept, type_=ARRAY(sa.Text))).table_valued("value")
+        return sa.func.unnest(sa.bindparam(None, kept, type_=ARRAY(sa.Text))).table_valued("value").render_derived()
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -164,7 +167,7 @@ class Database:
         except (SQLAlchemyError, sqlite3.Error, OSError, OverflowError) as error:
             told = self.explain(error)
             # A driver's own words may repeat the connection string; then they are not chained to ours.
-            hidden = self._url.password is not None and str(self._url.password) in repr(error) + str(error)
+            hidden = any(secret in repr(error) + str(error) for secret in self._secrets)
             raise told from (None if hidden or told.__cause__ is not None else error)
 
     def explain(self, error: BaseException) -> HitlError:
@@ -174,7 +177,7 @@ class Database:
             original = error.orig
         if isinstance(original, HitlError):
             return original
-        text = self._without_password(" ".join(str(original).split()))
+        text = self._without_secrets(" ".join(str(original).split()))
         low = text.lower()
         state = getattr(original, "sqlstate", None)
         if isinstance(original, OSError) and original.errno in _SPACE:
@@ -208,16 +211,22 @@ class Database:
             remedy="Free space on that disk and run the same command again; nothing was half-written.",
         )
 
-    def _without_password(self, text: str) -> str:
-        password = self._url.password
-        return text.replace(str(password), "***") if password else text
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
 
 def _storable(values: Collection[Any]) -> list[Any]:
-    return [value for value in values if not isinstance(value, str) or storable(value)]
+    return [value for value in values if (storable(value) if isinstance(value, str) else -_BIG <= value < _BIG)]
 
 
-_PATIENCE: dict[str, Any] = {"connect_timeout": 10, "options": f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC"}
+def _patience(url: URL) -> dict[str, Any]:
+    """Options of a PostgreSQL connection beside those that the URL gives."""
+    given = url.query.get("options", "")
+    ours = f"-c lock_timeout={BUSY_SECONDS}s -c timezone=UTC"
+    options = f"{given if isinstance(given, str) else ' '.join(given)} {ours}".strip()
+    return {"options": options} if "connect_timeout" in url.query else {"options": options, "connect_timeout": 10}
 
 
 def parse_url(url: str) -> URL:

@@ -40,7 +40,7 @@ class Events(Group):
             "handled": False,
         }
         with self._db.write() as conn:
-            return conn.execute(self._insert_new(events).values(row)).rowcount == 1
+            return conn.scalar(self._insert_new(events).values(row).returning(events.c.id)) is not None
 
     def unhandled(self, limit: int = 1000) -> list[Event]:
         """Return the oldest events that wait, at most `limit`."""

@@ -29,7 +29,7 @@ class Leases(Group):
             where=sa.or_(leases.c.expires_at <= now, leases.c.holder == holder),
         )
         with self._db.write() as conn:
-            return conn.execute(query.values(row)).rowcount == 1
+            return conn.scalar(query.values(row).returning(leases.c.name)) is not None
 
     def renew(self, name: str, holder: str, ttl_s: float, now: datetime) -> bool:
         """Prolong a lease that we hold and that has not ended; return False if it is lost."""

@@ -1,4 +1,7 @@
-"""The fake server behind `MemoryPlatform`: its state, what its desks ask, its webhooks, and the switches for tests."""
+"""The fake server behind `MemoryPlatform`: its state, what its desks ask, its webhooks, and the switches for tests.
+
+It is one long module, since all of it works on one state under one lock.
+"""
 
 from __future__ import annotations
 

@@ -46,6 +46,8 @@ class Bench(Protocol):
 
     def view_tasks(self, project_id: int, view_id: int) -> list[int]: ...
 
+    def close(self) -> None: ...
+
 
 class MemoryBench:
     def __init__(self) -> None:
@@ -64,13 +66,18 @@ class MemoryBench:
     def view_tasks(self, project_id: int, view_id: int) -> list[int]:
         return self.memory.view_tasks(project_id, view_id)
 
+    def close(self) -> None:
+        pass
+
 
 class LabelStudioBench:
     def __init__(self, server: Any) -> None:
         from adapter.label_studio.platform import LabelStudioPlatform
 
         self.server = server
-        self.platform: Platform = LabelStudioPlatform(server.url, server.token)
+        self.label_studio = LabelStudioPlatform(server.url, server.token)
+        self.platform: Platform = self.label_studio
+        self.desks: list[Any] = []
         self.http = httpx.Client(
             base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=60, trust_env=False
         )
@@ -79,7 +86,9 @@ class LabelStudioBench:
         from adapter.label_studio.desk import LabelStudioDesk
         from adapter.label_studio.users import make_annotator
 
-        return LabelStudioDesk(self.server.url, make_annotator(self.server, name), project_id)
+        desk = LabelStudioDesk(self.server.url, make_annotator(self.server, name), project_id)
+        self.desks.append(desk)
+        return desk
 
     def change_annotation(self, annotation_id: int, changed: list[dict[str, Any]]) -> None:
         self.http.patch(f"/api/annotations/{annotation_id}/", json={"result": changed}).raise_for_status()
@@ -91,12 +100,21 @@ class LabelStudioBench:
         answer = self.http.get("/api/tasks", params={"view": view_id, "project": project_id, "page_size": 100})
         return [task["id"] for task in answer.raise_for_status().json()["tasks"]]
 
+    def close(self) -> None:
+        for client in (*self.desks, self.label_studio, self.http):
+            client.close()
 
-@pytest.fixture(scope="module", params=["memory", pytest.param("label-studio", marks=pytest.mark.integration)])
-def bench(request: pytest.FixtureRequest) -> Bench:
-    if request.param == "memory":
-        return MemoryBench()
-    return LabelStudioBench(request.getfixturevalue("label_studio"))
+
+@pytest.fixture(params=["memory", pytest.param("label-studio", marks=pytest.mark.integration)])
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    made: Bench = MemoryBench() if request.param == "memory" else LabelStudioBench(_server(request))
+    yield made
+    made.close()
+
+
+def _server(request: pytest.FixtureRequest) -> Any:
+    """The session's real server; asked for only by the tests that run against it."""
+    return request.getfixturevalue("label_studio")
 
 
 @pytest.fixture
@@ -194,9 +212,9 @@ class TestProjects:
         assert platform.check()
 
     def test_a_new_project_serves_in_order_and_shows_prelabels(self, platform: Platform) -> None:
-        made = platform.create_project("brand new", CONFIG)
+        made = platform.create_project("A brand new project", CONFIG)
         assert platform.project(made.id) == made
-        assert (made.title, made.sampling, made.show_prelabels) == ("brand new", "Sequential sampling", True)
+        assert (made.title, made.sampling, made.show_prelabels) == ("A brand new project", "Sequential sampling", True)
         assert (made.maximum_annotations, made.model_version, made.task_count) == (1, "", 0)
         assert parse_label_config(made.label_config).controls == parse_label_config(CONFIG).controls
 

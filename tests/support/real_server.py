@@ -1,0 +1,39 @@
+"""The real server: one for the whole session, whichever folder's tests ask first; ended by its id.
+
+A conftest makes it available with `from real_server import label_studio`.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+
+import pytest
+
+from adapter.label_studio.embedded import EmbeddedServer
+
+
+@pytest.fixture(scope="session")
+def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedServer:
+    """A running Label Studio: `url`, `token` (the administrator's), `user`, `password`, `home`, `folder`, `log`."""
+    pytest.importorskip("label_studio", reason="no server is installed: pip install 'hitl-labeling[server]'")
+    return _shared(request.config, tmp_path_factory)
+
+
+@functools.cache
+def _shared(config: pytest.Config, folders: pytest.TempPathFactory) -> EmbeddedServer:
+    """Start it at the first call. Not ended with a fixture: several conftests may each have the fixture."""
+    home = folders.mktemp("label-studio")
+    server = EmbeddedServer(home, free_port(), "admin@localhost.local", "admin-Secret-1")
+    config.add_cleanup(server.stop)
+    server.start()
+    server.wait()
+    return server
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
