@@ -32,8 +32,8 @@ class Pixels:
     fields: task fields; the first one that holds an image counts. An image is a `data:` URI, or a file under
     `media_root`: `hitl-file:<relative path>` or a plain path. Files elsewhere and web addresses are never opened. c:
     inverse strength of regularisation. gamma: how fast likeness falls with distance. landmarks: most training images
-    that others are compared with (Nystroem approximation of an RBF kernel, Williams and Seeger 2001). max_pixels: larger
-    images are not decoded. Probabilities are calibrated as `backends.head` says.
+    that others are compared with (Nystroem approximation of an RBF kernel, Williams and Seeger 2001). max_pixels:
+    larger images are not decoded. Probabilities are calibrated as `backends.head` says.
     """
 
     def __init__(

@@ -1,8 +1,10 @@
-"""A small HTTP load generator for loopback: bounded in count and time, one process, its latencies measured at the socket.
+"""A small HTTP load generator for loopback: bounded in count and time, one process, its latencies measured at the
+socket.
 
-`python -m benchmarks.load` reads a JSON list of streams from stdin, runs them at the same time and prints a JSON list of
-results. Two kinds of stream: closed loop (each connection sends its next request when it has its answer) and paced (requests
-are due at fixed times; latency counts from the moment a request was due, so a server that stalls cannot hide it).
+`python -m benchmarks.load` reads a JSON list of streams from stdin, runs them at the same time and prints a JSON
+list of results. Two kinds of stream: closed loop (each connection sends its next request when it has its answer) and
+paced (requests are due at fixed times; latency counts from the moment a request was due, so a server that stalls cannot
+hide it).
 """
 
 from __future__ import annotations

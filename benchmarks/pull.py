@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import httpx
-from adapter.label_studio.platform import LabelStudioPlatform
 
 from adapter.label_studio.embedded import EmbeddedServer
+from adapter.label_studio.platform import LabelStudioPlatform
 from adapter.simulate.relay import free_port
 from benchmarks.datasets import label_config
 from benchmarks.measure import alternate, ratios, save, summary

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 import httpx
-from adapter.label_studio.platform import LabelStudioPlatform
 
 from adapter.label_studio.embedded import EmbeddedServer
+from adapter.label_studio.platform import LabelStudioPlatform
 from adapter.ports import NewPrediction, NewTask
 from adapter.simulate.relay import free_port
 from adapter.store import Intent, NewRow, Store

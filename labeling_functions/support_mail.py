@@ -23,8 +23,8 @@ _PARCEL = re.compile(r"\b(?:parcels?|packages?|couriers?|carrier|customs|trackin
 _DELIVERY = re.compile(r"\b(?:deliver\w*|ship\w*|dispatch\w*|arriv\w+|express|pick-up|address)\b", re.I)
 _ORDER = re.compile(r"\b(?:order \d[\d-]*|wrong \w+|sent me the|send \w+ \w+ back|return label|missing from)\b", re.I)
 _COMPANY = re.compile(
-    r"\b(?:visit|student|positions?|jobs?|career|newsletter|reseller|fair|opening hours|partners?\w*|interview|commercial"
-    r"|recommend|logo)\b",
+    r"\b(?:visit|student|positions?|jobs?|career|newsletter|reseller|fair|opening hours|partners?\w*|interview"
+    r"|commercial|recommend|logo)\b",
     re.I,
 )
 

@@ -20,8 +20,8 @@ _LOOK_HERE = re.compile(
     re.I,
 )
 _SELF = re.compile(
-    r"\bmy (?:\w+ ){0,2}(?:videos?|vids?|music|covers?|songs?|page|site|website|profile|beats?|raps?|remix|mixtape|blog)"
-    r"\b|\b(?:i'?m|i am|we are|we're) (?:a |an )?(?:\w+ )?(?:rapper|singer|artist|musician|producer|band|gamer)s?\b"
+    r"\bmy (?:\w+ ){0,2}(?:videos?|vids?|music|covers?|songs?|page|site|website|profile|beats?|raps?|remix|mixtape"
+    r"|blog)\b|\b(?:i'?m|i am|we are|we're) (?:a |an )?(?:\w+ )?(?:rapper|singer|artist|musician|producer|band)s?\b"
     r"|\bi (?:make|do|post|upload|cover|rap|sing)\b",
     re.I,
 )

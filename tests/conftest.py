@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_server import label_studio  # noqa: F401 - the fixture of the shared server
 from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
 from adapter.app import App

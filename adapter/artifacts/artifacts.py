@@ -27,9 +27,9 @@ _URI_REMEDY = "Take uris from the store's tables only."
 class Artifacts:
     """An artifact store. url: a folder, or any fsspec url such as `s3://bucket/prefix`.
 
-    A uri is relative to the store, so a data folder may be moved. The same content always gets the same uri. What is far
-    away is copied into `cache` when it is read, once; by default a private folder that goes with the process. Methods
-    raise StoreError and DiskFull, and nothing is half-written then.
+    A uri is relative to the store, so a data folder may be moved. The same content always gets the same uri. What is
+    far away is copied into `cache` when it is read, once; by default a private folder that goes with the process.
+    Methods raise StoreError and DiskFull, and nothing is half-written then.
     """
 
     def __init__(self, url: str, *, cache: Path | None = None) -> None:
@@ -57,7 +57,7 @@ class Artifacts:
         return uri, digest
 
     def get_array(self, uri: str, digest: str | None = None) -> AnyArray:
-        """Return an array, read-only and mapped into memory where possible. With a digest the content is checked first."""
+        """Return an array, read-only, mapped into memory where possible. With a digest the content is checked."""
         with told(self._where):
             path = self._fetched(uri)
             self._check(path, uri, digest)
@@ -75,7 +75,7 @@ class Artifacts:
         return uri, digest
 
     def get_folder(self, uri: str, digest: str | None = None) -> Path:
-        """Return a local path with the folder's files; do not write there. With a digest the content is checked first."""
+        """Return a local path with the folder's files; do not write there. With a digest the content is checked."""
         with told(self._where):
             path = self._fetched(uri)
             self._check(path, uri, digest)

@@ -129,9 +129,10 @@ def demo(
     seed: Annotated[int, typer.Option("--seed", help="Of the simulated annotators.")] = 0,
 ) -> None:
     """Start Label Studio and the loop on two small projects that need no download. Ctrl-C ends all."""
-    from adapter.demo import run
+    from adapter.cli.show import say
+    from adapter.demo.command import demo as run
 
-    run(annotators=annotators, home=home, port=port, web_port=web_port, seed=seed)
+    run(annotators=annotators, home=home, port=port, web_port=web_port, seed=seed, say=say)
 
 
 def register(app: typer.Typer) -> None:

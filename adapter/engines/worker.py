@@ -76,7 +76,7 @@ class _Watch:
         self.seen: tuple[int, int, float] = (-1, -1, 0.0)
         self.parent = os.getppid()
         self.tick = min(1.0, max(0.01, min(limits, default=1.0) / 4))
-        self.last_resort = 4 * max(limits, default=1.0) + 10
+        self.last_resort = 2 * max(limits, default=1.0) + 3  # later than the parent, which kills at 1.5 x + 1
 
     def start(self) -> None:
         self.seen = (-1, -1, 0.0)

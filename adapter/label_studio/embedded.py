@@ -120,12 +120,15 @@ class EmbeddedServer:
 
     def wait(self, timeout_s: float = READY_S) -> None:
         """Block until it serves and its token works. Raises PlatformUnreachable with the log's last lines."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             raise PlatformUnreachable("the server was not started", where=self.url)
         deadline = time.monotonic() + timeout_s
         with httpx.Client(base_url=self.url, timeout=10, trust_env=False) as http:
             while not self._healthy(http):
-                code = self._process.poll()
+                code = process.poll()
+                if self._process is not process:
+                    raise PlatformUnreachable("the server was stopped while it started", where=self.url)
                 if code is not None:
                     raise self._ended(code)
                 if time.monotonic() > deadline:
@@ -147,11 +150,7 @@ class EmbeddedServer:
         _signal_group(process, hard=False)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
-        _signal_group(process, hard=True)
-        process.wait()
-        if process.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.stdin.close()
+        _reap(process)
 
     def _healthy(self, http: httpx.Client) -> bool:
         try:
@@ -160,7 +159,9 @@ class EmbeddedServer:
             return False
 
     def _ended(self, code: int) -> PlatformError:
-        self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            _reap(process)
         if code == FOLDER_BUSY:
             return PlatformUnreachable(
                 "another Label Studio runs on this data folder",
@@ -232,6 +233,15 @@ class EmbeddedServer:
         }
         quiet = {"ML_BLOCK_LOCAL_IP": "false", "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore"}
         return kept | quiet | {f"LABEL_STUDIO_{key}": value for key, value in ours.items()}
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of a process and its group, and let go of it."""
+    _signal_group(process, hard=True)
+    process.wait()
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
 
 
 def _signal_group(process: subprocess.Popen[bytes], *, hard: bool) -> None:

@@ -51,28 +51,17 @@ def tune_sqlite(connection: Any, **_: object) -> None:
             cursor.execute("PRAGMA busy_timeout=30000")
 
 
-def hurry_sqlite(connection: Any, **_: object) -> None:
-    """Do not wait for the disk while a new database is built: if power fails then, there is nothing in it to lose."""
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=off")
-
-
 def main(folder: Path, host: str, port: str) -> None:
     """Serve until told to end."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     lock = hold_folder(folder)
-    fresh = not (folder / "label_studio.sqlite3").exists()
     from django.db.backends.signals import connection_created  # type: ignore[import-untyped, unused-ignore]
     from label_studio import server  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     connection_created.connect(tune_sqlite, weak=False)
-    if fresh:
-        connection_created.connect(hurry_sqlite, weak=False)
     serve = server._app_run
 
     def run(**where: Any) -> None:
-        connection_created.disconnect(hurry_sqlite)
         # A line for each request would fill the log twice over, and some addresses hold invitation tokens.
         # A filter, since Django configures its loggers once more when it begins to serve.
         logging.getLogger("django.server").addFilter(lambda record: record.levelno >= logging.ERROR)

@@ -215,8 +215,8 @@ class _Preparation:
         return name
 
     def _id_by_content(self, content: str) -> str:
-        """The content's digest; copies are numbered, so that each row of the source is a task and is the same next
-        time. 64 bits are remembered of each content; if two ever met there, one more id would carry a number."""
+        """The content's digest; copies are numbered, so that each row of the source is a task, and the same next time.
+        64 bits are remembered of each content; if two ever met there, one more id would carry a number."""
         name = content[:_ID_DIGITS]
         short = int(content[:16], 16)
         if short not in self.seen:

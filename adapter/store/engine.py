@@ -55,6 +55,11 @@ class Database:
         return self._url.get_backend_name() == "sqlite"
 
     @property
+    def mark(self) -> str:
+        """How the driver writes the place of a value in a statement."""
+        return "?" if self.is_sqlite else "%s"
+
+    @property
     def engine(self) -> Engine:
         """The engine, made at first use."""
         with self._lock:

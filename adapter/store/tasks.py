@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from adapter.store.encoding import require_key
+from adapter.store.encoding import require_key, to_json
 from adapter.store.group import Group
 from adapter.store.tables import tasks
 from adapter.vocabulary import JsonObject, Task
@@ -71,6 +70,7 @@ class Tasks(Group):
         """
         for row in rows:
             require_key(row.id, "the task id")
+            require_key(row.content, "the content digest")
         with self._db.write_project(project) as (conn, number):
             contents = self._contents(conn, number, [row.id for row in rows])
             fresh, changed = _sort_out(rows, contents)
@@ -81,23 +81,28 @@ class Tasks(Group):
             for seq, row in enumerate(fresh, start=start):
                 original = first.setdefault(row.content, seq)
                 duplicates += original != seq
-                values.append(_values(number, seq, row, None if original == seq else original, bool(blind(row.id))))
+                copy_of = None if original == seq else original
+                texts = to_json(row.data), to_json(row.subgroup)
+                values.append(
+                    (number, seq, row.id, texts[0], row.content, copy_of, bool(blind(row.id)), texts[1], row.line)
+                )
             if values:
-                conn.execute(tasks.insert(), values)
+                # Past SQLAlchemy's handling of each value, which would take as long as the database does.
+                conn.exec_driver_sql(_INSERT.format(marks=", ".join([self._db.mark] * len(_COLUMNS))), values)
         return Added(new=len(fresh), known=len(rows) - len(fresh), duplicates=duplicates, changed=tuple(changed))
 
     def _contents(self, conn: Connection, number: int, ids: Sequence[str]) -> dict[str, str]:
         """Content of those ids that the pool knows."""
         given = self._db.listed(ids)
         found = given.outerjoin(tasks, sa.and_(tasks.c.project_id == number, tasks.c.id == given.c.value))
-        rows = conn.execute(sa.select(tasks.c.id, tasks.c.content).select_from(found))
+        rows = conn.execute(sa.select(tasks.c.id, tasks.c.content).select_from(found)).all()
         return {task_id: content for task_id, content in rows if task_id is not None}
 
     def _seqs(self, conn: Connection, number: int, ids: Collection[str]) -> list[int]:
         """Row numbers of those ids that the pool knows."""
         given = self._db.listed(ids)
         found = given.outerjoin(tasks, sa.and_(tasks.c.project_id == number, tasks.c.id == given.c.value))
-        return [seq for seq in conn.scalars(sa.select(tasks.c.seq).select_from(found)) if seq is not None]
+        return [seq for seq in conn.scalars(sa.select(tasks.c.seq).select_from(found)).all() if seq is not None]
 
     def _firsts(self, conn: Connection, number: int, contents: Collection[str]) -> dict[str, int]:
         """Content to the seq of the first task that has it."""
@@ -105,7 +110,7 @@ class Tasks(Group):
         first = (tasks.c.project_id == number, tasks.c.duplicate_of.is_(None), tasks.c.content == given.c.value)
         rows = conn.execute(
             sa.select(tasks.c.content, tasks.c.seq).select_from(given.outerjoin(tasks, sa.and_(*first)))
-        )
+        ).all()
         return {content: seq for content, seq in rows if content is not None}
 
     def count(self, project: str) -> int:
@@ -144,7 +149,7 @@ class Tasks(Group):
         query = (
             sa.select(*_READ).select_from(_JOINED).where(tasks.c.project_id == number, condition).order_by(tasks.c.seq)
         )
-        return [Task(*row) for row in conn.execute(query)]
+        return [Task(*row) for row in conn.execute(query).all()]
 
     def index(self, project: str) -> TaskIndex:
         """Return ids, blindness and duplicates of the whole pool: about 100 bytes of memory a task."""
@@ -181,6 +186,10 @@ _READ = (  # in the order of the fields of Task
 )
 
 
+_COLUMNS = ("project_id", "seq", "id", "data", "content", "duplicate_of", "blind", "subgroup", "line")
+_INSERT = f"INSERT INTO {tasks.name} ({', '.join(_COLUMNS)}) VALUES ({{marks}})"  # noqa: S608 - constants of ours
+
+
 def _sort_out(rows: Sequence[NewRow], contents: dict[str, str]) -> tuple[list[NewRow], list[str]]:
     """Return the rows whose id is new, and the ids that come with another content than the known one."""
     seen = dict(contents)
@@ -192,17 +201,3 @@ def _sort_out(rows: Sequence[NewRow], contents: dict[str, str]) -> tuple[list[Ne
         elif seen[row.id] != row.content:
             changed.append(row.id)
     return fresh, changed
-
-
-def _values(project: int, seq: int, row: NewRow, original: int | None, blind: bool) -> dict[str, Any]:
-    return {
-        "project_id": project,
-        "seq": seq,
-        "id": row.id,
-        "data": row.data,
-        "content": row.content,
-        "duplicate_of": original,
-        "blind": blind,
-        "subgroup": row.subgroup,
-        "line": row.line,
-    }

@@ -27,7 +27,7 @@ from adapter.training.validate import WEIGHTS, Trial, Weak, choose, cross_valida
 from adapter.vocabulary import JsonObject
 
 NICENESS = 10
-WEAK_IN_SEARCH = 3_000
+WEAK_IN_SEARCH = 600
 """Most weak examples in cross-validation, which fits many times; the final model sees all."""
 
 
@@ -203,11 +203,13 @@ def _weak(control: ControlJob, rows: Sequence[int], weight: float, seed: int, mo
     picked = np.asarray(rows)
     if most is not None and len(picked) > most:
         picked = np.sort(np.random.default_rng(seed).choice(picked, most, replace=False))
-    return Weak([control.weak_examples[row] for row in picked], control.weak_targets[picked], weight)
+    # A sample stands for all of them: together they pull as strongly as the whole would.
+    pull = weight * len(rows) / len(picked)
+    return Weak([control.weak_examples[row] for row in picked], control.weak_targets[picked], pull)
 
 
 def _heldout(job: TrainJob, control: ControlJob, weights: Floats, weak: Weak | None, steps: Steps) -> HeldOut:
-    how = f", weak labels at {weak.weight:g}" if weak is not None else ""
+    how = ", with weak labels" if weak is not None else ""
     steps.say(f"cross-validating '{control.name}'{how}")
     return cross_validate(
         load_factory(job.backend),

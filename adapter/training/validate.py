@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -148,12 +149,21 @@ def trial(weight: float, heldout: HeldOut, targets: Floats, weights: Floats, mul
 
 
 def choose(trials: Sequence[Trial], policy: str) -> Trial:
-    """Return the best trial: highest accuracy, then lowest log loss. `always` passes over weight 0, `never` takes
-    it."""
-    if policy == "never":
-        return next(trial for trial in trials if not trial.weight)
-    open_ = [trial for trial in trials if trial.weight or policy != "always"] or list(trials)
-    return max(open_, key=lambda trial: (round(trial.accuracy, 6), -trial.log_loss))
+    """Return the trial whose weak weight the model gets. `never` takes weight 0, `always` the best of the others.
+
+    `auto` takes the best weight above 0 until training without weak labels is better by more than one standard error.
+    The held-out labels are of tasks that people were asked because they were hard, so they understate what weak labels
+    do for the easy rest: an even race on them is no reason to drop weak labels. The gate judges on random tasks.
+    """
+    without = [trial for trial in trials if not trial.weight]
+    with_weak = [trial for trial in trials if trial.weight]
+    if policy == "never" or not with_weak:
+        return without[0]
+    best = max(with_weak, key=lambda trial: (round(trial.accuracy, 6), -trial.log_loss))
+    if policy == "always" or not without:
+        return best
+    error = math.sqrt(best.accuracy * (1.0 - best.accuracy) / max(best.n, 1))
+    return without[0] if without[0].accuracy > best.accuracy + error else best
 
 
 def sentence(trials: Sequence[Trial], chosen: Trial, weak: int) -> str:
@@ -162,7 +172,7 @@ def sentence(trials: Sequence[Trial], chosen: Trial, weak: int) -> str:
     best = max((trial for trial in trials if trial.weight), key=lambda t: (t.accuracy, -t.log_loss), default=None)
     if best is None or without is None:
         return f"{chosen.n} labels of people, no weak labels: {chosen.accuracy:.1%} held-out accuracy."
-    verdict = "weak labels help" if chosen.weight else "weak labels no longer help"
+    verdict = "weak labels are used" if chosen.weight else "weak labels no longer help"
     return (
         f"With {without.n} labels of people {verdict}: {without.accuracy:.1%} held-out accuracy without, "
         f"{best.accuracy:.1%} with {weak} weak labels at weight {best.weight:g}."

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from adapter.testing_backends import CHECKS, Material
+import backends
+from adapter.testing_backends import CHECKS, Material, check_several_labels
 from backends.embedding import Embedding
 from backends.linear import Linear
 from backends.pixels import Pixels
@@ -64,3 +67,23 @@ def material(name: str) -> Material:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 def test_backend_keeps_the_contract(name: str, check: Callable[[Material, Path], None], tmp_path: Path) -> None:
     check(material(name), tmp_path)
+
+
+def readme_backend() -> Any:
+    """Return the class that the guide for authors shows."""
+    guide = Path(backends.__file__).with_name("README.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "class Length" in block)
+    names: dict[str, Any] = {}
+    exec(compile(code, "backends/README.md", "exec"), names)
+    return names["Length"]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [check for check in CHECKS if check is not check_several_labels],
+    ids=lambda check: check.__name__.removeprefix("check_"),
+)
+def test_the_example_for_authors_keeps_the_contract(check: Callable[[Material, Path], None], tmp_path: Path) -> None:
+    examples = [{"text": "x" * (5 + number % 3 if number % 2 else 60 + number % 5)} for number in range(40)]
+    labels = [number % 2 for number in range(40)]
+    check(Material(readme_backend(), ("text",), examples, labels, unreadable={}), tmp_path)

@@ -88,7 +88,7 @@ class TestProjects:
         assert store.tasks.count("nobody") == 0
         assert store.annotations.voting("nobody") == {}
         assert store.ledger.placements("nobody") == []
-        with pytest.raises(StoreError, match="no project 'nobody'.*hitl ingest"):
+        with pytest.raises(StoreError, match=r"no project 'nobody'.*hitl ingest"):
             store.tasks.add("nobody", [row("a")], blind=lambda _: False)
 
     def test_projects_do_not_see_each_other(self, store: Store) -> None:

@@ -1,4 +1,5 @@
-"""One annotator's walk in a real browser: log in, see the pre-label, correct it, submit; it is in our store within seconds."""
+"""One annotator's walk in a real browser: log in, see the pre-label, correct it, submit; it is in our store within
+seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
-from adapter.label_studio.platform import LabelStudioPlatform
 from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
 from adapter.app import App
 from adapter.label_studio.embedded import EmbeddedServer
+from adapter.label_studio.platform import LabelStudioPlatform
 from adapter.label_studio.users import annotator_email, annotator_password, make_annotator
 from adapter.settings_file import load_settings
 from adapter.simulate.relay import free_port

@@ -5,30 +5,31 @@ A conftest makes it available with `from real_server import label_studio`.
 
 from __future__ import annotations
 
-import functools
 import socket
 
 import pytest
 
 from adapter.label_studio.embedded import EmbeddedServer
 
+_SERVER = pytest.StashKey[EmbeddedServer]()
+
 
 @pytest.fixture(scope="session")
 def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> EmbeddedServer:
-    """A running Label Studio: `url`, `token` (the administrator's), `user`, `password`, `home`, `folder`, `log`."""
+    """A running Label Studio: `url`, `token` (the administrator's), `user`, `password`, `home`, `folder`, `log`.
+
+    Kept with the session and not with this fixture, since several conftests may each have it.
+    """
     pytest.importorskip("label_studio", reason="no server is installed: pip install 'hitl-labeling[server]'")
-    return _shared(request.config, tmp_path_factory)
-
-
-@functools.cache
-def _shared(config: pytest.Config, folders: pytest.TempPathFactory) -> EmbeddedServer:
-    """Start it at the first call. Not ended with a fixture: several conftests may each have the fixture."""
-    home = folders.mktemp("label-studio")
-    server = EmbeddedServer(home, free_port(), "admin@localhost.local", "admin-Secret-1")
-    config.add_cleanup(server.stop)
-    server.start()
-    server.wait()
-    return server
+    stash = request.config.stash
+    if _SERVER not in stash:
+        home = tmp_path_factory.mktemp("label-studio")
+        server = EmbeddedServer(home, free_port(), "admin@localhost.local", "admin-Secret-1")
+        request.config.add_cleanup(server.stop)
+        server.start()
+        server.wait()
+        stash[_SERVER] = server
+    return stash[_SERVER]
 
 
 def free_port() -> int:

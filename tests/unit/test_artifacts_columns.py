@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +35,7 @@ def test_gaps_are_exactly_the_rows_that_nothing_covers(spans: list[tuple[int, in
     missing = gaps(ranges, n)
     assert [row for lo, hi in missing for row in range(lo, hi)] == [row for row in range(n) if row not in covered]
     assert all(lo < hi for lo, hi in missing)
-    assert all(a[1] < b[0] for a, b in zip(missing, missing[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(missing))
 
 
 def test_parts_join_into_one_array(columns: ColumnStore) -> None:

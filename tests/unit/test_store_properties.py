@@ -1,4 +1,4 @@
-"""Laws of the store, tried on many inputs: JSON survives, and annotations follow a simple model of what a pull means."""
+"""Laws of the store, tried on many inputs: JSON survives; annotations follow a simple model of what a pull means."""
 
 from __future__ import annotations
 
