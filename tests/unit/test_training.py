@@ -323,5 +323,12 @@ def test_the_choice_goes_by_accuracy_then_by_log_loss() -> None:
     assert choose([without, full], "auto") is without
     assert choose([without, full], "always") is full
     assert choose([without, some], "never") is without
-    assert "weak labels help" in sentence([without, some], some, 10)
+    assert "weak labels are used" in sentence([without, some], some, 10)
+
+
+def test_weak_labels_stay_until_training_without_them_is_better_by_a_standard_error() -> None:
+    # One standard error of .7 on 50 labels is sqrt(.7 * .3 / 50) = .0648.
+    weak = Trial(1.0, 0.7, 0.6, 0.8, 0.3, 50)
+    assert choose([Trial(0.0, 0.76, 0.6, 0.9, 0.3, 50), weak], "auto") is weak
+    assert choose([Trial(0.0, 0.77, 0.6, 0.9, 0.3, 50), weak], "auto").weight == 0
     assert "no weak labels" in sentence([without], without, 0)
