@@ -111,14 +111,14 @@ def platform_findings(project: Project) -> Iterator[Finding]:
 def function_findings(project: Project) -> Iterator[Finding]:
     """Whether the labeling functions import, name controls that exist, and return labels that are listed."""
     from adapter.function_labels import unknown_labels
-    from adapter.stages.vote import control_of
+    from adapter.labeling import control_of
 
     where = f"project {project.name}"
     functions = project.functions()
     wrong = 0
     for function in functions:
         try:
-            control = control_of(project, function)
+            control = control_of(function, project.space)
         except HitlError as error:
             wrong += 1
             yield failed(where, error)

@@ -35,6 +35,7 @@ def default_stages() -> dict[str, Stage]:
     """Return the stages by verb, each imported when first called. `due` says whether a training is due and why."""
     verbs = {verb: (f"adapter.stages.{verb}", verb) for verb in _VERBS}
     verbs["due"] = ("adapter.stages.train", "due")
+    verbs["stop_training"] = ("adapter.stages.train", "stop_training")
     return {verb: _lazy(module, function) for verb, (module, function) in verbs.items()}
 
 
@@ -112,12 +113,6 @@ class LoopRunner:
     def train(self) -> bool:
         """Train if the policy says that it is time, or if somebody asked for it."""
         return self._guarded("train", self._training, self._train)
-
-    def ask_for_training(self, who: str) -> None:
-        """Note that somebody wants a training; one note stands for any number of wishes."""
-        projects = self.project.store.projects
-        if projects.notes(self.name).get(TRAIN_REQUESTED) is None:
-            projects.note(self.name, TRAIN_REQUESTED, who)
 
     def stop_training(self) -> None:
         """End a training that is under way; the next one starts from the same labels."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from adapter.store import Store
 
 LEASE = "scheduler"
-START_TRAINING = "START_TRAINING"
-"""Action of the webhook that Label Studio's button "Start training" sends."""
 WAKE_S = 0.5
 """Seconds between two looks at webhooks that came in: an annotation is here within two seconds."""
 
@@ -83,8 +81,6 @@ class Scheduler:
             for event in events:
                 named = homes.get(event.platform_id)
                 concerned = [named] if named else self.runners if event.platform_id is None else []
-                if named and event.action == START_TRAINING:
-                    named.ask_for_training(f"Label Studio, {event.received_at.isoformat()}")
                 for runner in concerned:
                     if runner.name not in pulled:
                         pulled[runner.name] = runner.pull()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 import time
 from pathlib import Path
@@ -29,6 +28,7 @@ def up(
     HITL_WEB__PORT; HITL_LABEL_STUDIO_TOKEN is the token; HITL_SECRETS_FILE names a file with such lines, and
     HITL_CONFIG another settings file.
     """
+    from adapter.app import embedded_password
     from adapter.cli.show import hint, say
     from adapter.supervise import Supervisor
 
@@ -37,6 +37,8 @@ def up(
         app.projects()  # what is wrong with a label config is told before anything starts
         assert app.store is not None  # migrated once, before two processes do it at once
         assert app.secrets is not None
+    if settings.label_studio.embedded:
+        embedded_password(settings)  # made now, so that it can be read while the server starts
     write = (lambda line: None) if quiet else say
     supervisor = Supervisor(children(context, settings), write=write, logs=settings.home / "logs")
     for line in _addresses(settings):
@@ -80,25 +82,11 @@ class Ready:
         return self._was
 
 
-def embedded_password(settings: Settings) -> str:
-    """Return the embedded server's password: the configured one, else one that is made once and kept for its owner."""
-    given = settings.label_studio.password.get_secret_value()
-    if given:
-        return given
-    path = settings.home / "label-studio" / "password"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(secrets.token_urlsafe(12))
-    return path.read_text(encoding="utf-8").strip()
-
-
 def _addresses(settings: Settings) -> list[str]:
     conf, ours = settings.label_studio, settings.web
     url = f"http://127.0.0.1:{conf.port}" if conf.embedded else conf.url
     lines = [f"Label Studio: {url}", f"Dashboard: {ours.public_url or f'http://{ours.host}:{ours.port}'}"]
     if conf.embedded:
-        embedded_password(settings)
         kept = "as set" if conf.password.get_secret_value() else f"in {settings.home / 'label-studio' / 'password'}"
         lines.append(f"Log in as {conf.user}, password {kept}")
     return [*lines, f"Logs: {settings.home / 'logs'}"]
@@ -106,21 +94,11 @@ def _addresses(settings: Settings) -> list[str]:
 
 def web(context: typer.Context) -> None:
     """Run our endpoints alone: ML backend, webhooks, dashboard. `hitl up` does this for you."""
-    import uvicorn
-
-    from adapter.web.app import create_web
+    from adapter.web.app import serve
 
     level = settings_of(context).log_level
     with opened(context, level=level) as app:
-        place = app.settings.web
-        uvicorn.run(
-            create_web(app),
-            host=place.host,
-            port=place.port,
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=10,
-        )
+        serve(app)
 
 
 def scheduler(context: typer.Context) -> None:
@@ -140,6 +118,7 @@ def label_studio(context: typer.Context) -> None:
     import signal
     import threading
 
+    from adapter.app import embedded_password
     from adapter.cli.show import say
     from adapter.label_studio.embedded import EmbeddedServer
 

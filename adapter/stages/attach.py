@@ -73,7 +73,15 @@ def adopt_tasks(project: Project, tasks: Sequence[PlatformTask]) -> int:
         column = project.settings.data.id_column
         key = task.key or (str(data[column]) if column and data.get(column) not in (None, "") else f"ls-{task.id}")
         subgroup = {name: str(data[name]) for name in project.settings.data.subgroups if name in data}
-        rows.append(NewRow(id=key, data=data, content=content_digest(data), subgroup=subgroup, line=task.id))
+        rows.append(
+            NewRow(
+                id=key,
+                data=data,
+                content=content_digest(data, {column} if column else ()),
+                subgroup=subgroup,
+                line=task.id,
+            )
+        )
         places[key] = task
     if not rows:
         return 0

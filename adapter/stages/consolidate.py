@@ -13,10 +13,11 @@ from adapter.core.consolidate import choose, consolidators, score_table
 from adapter.core.people import skills
 from adapter.errors import FunctionsError
 from adapter.kinds import kind_of
+from adapter.labeling import control_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import WEAK, WEAK_NOTE, codes, digest, people_labels, values_by_annotator
 from adapter.stages.reports import ConsolidateReport
-from adapter.stages.vote import VOTES, control_of
+from adapter.stages.vote import VOTES
 from adapter.vocabulary import Consensus, Control, JsonObject, Value
 
 SKILL_NOTE = "skills"
@@ -121,7 +122,7 @@ def function_votes(project: Project, control: Control) -> tuple[list[str], list[
     names, versions, columns = [], [], []
     for function in project.functions():
         try:
-            if control_of(project, function).name != control.name:
+            if control_of(function, project.space).name != control.name:
                 continue
         except FunctionsError:
             continue  # `vote` reports it with advice

@@ -6,11 +6,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from adapter.errors import FunctionsError, nearest
-from adapter.labeling import LabelingFunction
+from adapter.labeling import LabelingFunction, control_of
 from adapter.stages.context import Project
 from adapter.stages.reports import VoteReport
-from adapter.vocabulary import Control, Fault
+from adapter.vocabulary import Fault
 
 CHUNK = 20_000
 VOTES = "votes"
@@ -29,7 +28,7 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
     faults: Counter[str] = Counter()
     work: dict[tuple[str, tuple[int, int]], list[LabelingFunction]] = defaultdict(list)
     for function in functions:
-        control = control_of(project, function)
+        control = control_of(function, project.space)
         for span in project.columns.missing(project.name, VOTES, control.name, function.name, function.version, total):
             work[control.name, span].append(function)
     if work:
@@ -40,10 +39,11 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
         with LocalEngine() as engine:
             for (control_name, (lo, hi)), group in sorted(work.items(), key=lambda item: item[0]):
                 control = project.space.control(control_name)
+                run = engine.start(group, control)  # a function that hangs is given up for all of these rows
                 for start in range(lo, hi, CHUNK):
                     stop = min(start + CHUNK, hi)
                     tasks = project.store.tasks.between(project.name, start, stop)
-                    result = engine.apply(group, [task.data for task in tasks], control)
+                    result = run.apply([task.data for task in tasks])
                     found = [
                         Fault(
                             f.source,
@@ -80,23 +80,3 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
         model=current.version if current else None,
         seconds=time.perf_counter() - started,
     )
-
-
-def control_of(project: Project, function: LabelingFunction) -> Control:
-    """Return the control that a labeling function votes on; raises FunctionsError when it cannot be told."""
-    controls = {control.name: control for control in project.space.controls}
-    if function.control is None:
-        if len(controls) == 1:
-            return next(iter(controls.values()))
-        raise FunctionsError(
-            f"labeling function '{function.name}' does not say which control it votes on",
-            where=function.module,
-            remedy=f"Write @labeling_function(control=...) with one of: {', '.join(sorted(controls))}.",
-        )
-    if function.control not in controls:
-        raise FunctionsError(
-            f"labeling function '{function.name}' votes on '{function.control}', no control of the label config",
-            where=function.module,
-            remedy=nearest(function.control, controls),
-        )
-    return controls[function.control]
