@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import secrets as randomness
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapter.errors import PlatformRefused, SettingsError, nearest
+from adapter.errors import DiskFull, PlatformRefused, SettingsError, StoreError, nearest
 from adapter.settings import ProjectSettings, Settings
 from adapter.stages.context import Project, Secrets
 
@@ -41,7 +43,8 @@ class App:
         """The store, migrated."""
         from adapter.store import Store
 
-        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with _data_folder(self.settings.home):
+            self.settings.home.mkdir(parents=True, exist_ok=True)
         url = self.settings.store.url.get_secret_value() or f"sqlite:///{self.settings.home / 'hitl.db'}"
         store = Store(url)
         store.migrate()
@@ -65,7 +68,8 @@ class App:
     def secrets(self) -> Secrets:
         """The configured secrets; those left empty are made once and kept in the data folder, readable by its owner
         only."""
-        kept = _kept_secrets(self.settings.home / "secrets.json")
+        with _data_folder(self.settings.home):
+            kept = _kept_secrets(self.settings.home / "secrets.json")
         web = self.settings.web
         return Secrets(
             backend_password=web.backend_password.get_secret_value() or kept["backend_password"],
@@ -113,21 +117,12 @@ class App:
             return self._projects[name]
 
     def _build(self, name: str, settings: ProjectSettings) -> Project:
-        from adapter.label_studio.label_config import parse_label_config
+        from adapter.label_studio.label_config import read_label_config
 
-        path = _under(self.settings.config, settings.label_config)
-        try:
-            xml = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"the label config cannot be read ({type(error).__name__})",
-                where=str(path),
-                remedy=f"Mend `label_config` of project '{name}', or put the XML there.",
-            ) from error
         return Project(
             name=name,
             settings=settings,
-            space=parse_label_config(xml),
+            space=read_label_config(_under(self.settings.config, settings.label_config)),
             store=self.store,
             artifacts=self.artifacts,
             columns=self.columns,
@@ -176,6 +171,25 @@ def _under(folder: Path, path: Path) -> Path:
     return path if path.is_absolute() else folder / path
 
 
+@contextmanager
+def _data_folder(home: Path) -> Iterator[None]:
+    """Turn what the file system says of the data folder into errors that advise."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise DiskFull(
+                f"no space is left in the data folder ({error.strerror})",
+                where=str(home),
+                remedy="Free space there and run the same command again; nothing was half-written.",
+            ) from error
+        raise StoreError(
+            f"the data folder cannot be used ({error.strerror or error})",
+            where=str(home),
+            remedy="Let this user write there, or set `home` (HITL_HOME) to another folder.",
+        ) from error
+
+
 def _kept_secrets(path: Path) -> dict[str, str]:
     """Read, or make once, the secrets file. Two processes that start at once end with the same secrets."""
     if not path.exists():
@@ -187,9 +201,9 @@ def _kept_secrets(path: Path) -> dict[str, str]:
         }
         draft = path.with_name(f"{path.name}.{os.getpid()}")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(made, file)
         try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(made, file)
             os.link(draft, path)  # fails if another process was first: then its secrets hold
         except FileExistsError:
             pass

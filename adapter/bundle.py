@@ -60,7 +60,7 @@ def build(
 ) -> Backend:
     """Return an unfitted backend. places: what this machine offers, such as `media_root` and `cache_folder`: passed to
     factories that have a parameter of that name and no such option, and never part of a model. Raises BackendError."""
-    return make(load_factory(path), fields, options, places, where=path)
+    return make(load_factory(path, where="backend.path"), fields, options, places, where=path)
 
 
 def make(

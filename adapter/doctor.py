@@ -71,6 +71,7 @@ def _diagnose(app: App, settings_path: Path, ask: Fetch) -> Iterator[Finding]:
         try:
             project = app.project(name)
             yield from function_findings(project)
+            yield model_finding(project)
             if usable and store_works:
                 yield from platform_findings(project)
         except HitlError as error:
@@ -135,6 +136,18 @@ def function_findings(project: Project) -> Iterator[Finding]:
         yield Finding(Level.OK, where, f"{len(functions)} labeling functions, all labels known")
     elif not functions:
         yield Finding(Level.OK, where, "no labeling functions")
+
+
+def model_finding(project: Project) -> Finding:
+    """Whether the model backend can be loaded and takes its options."""
+    from adapter.bundle import build
+
+    where, conf = f"project {project.name}", project.settings.backend
+    try:
+        build(conf.path, project.space.fields[:1], conf.options, project.places)
+    except HitlError as error:
+        return failed(where, error)
+    return Finding(Level.OK, where, f"the model backend {conf.path} loads")
 
 
 __all__ = ["Finding", "Level", "diagnose", "settings_finding"]

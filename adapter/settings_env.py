@@ -52,11 +52,8 @@ def read_overrides(folder: Path, environ: Mapping[str, str], problems: list[Prob
     """Collect the secrets file's and the environment's values; what is wrong with them goes to `problems`."""
     known = variables()
     found = Overrides()
-    sources: list[tuple[str, str, str]] = []
     named = environ.get("HITL_SECRETS_FILE", "")
-    secrets_path = Path(named) if named else folder / "secrets.env"
-    if named or secrets_path.exists():
-        sources += [(name, value, where) for name, value, where in _secrets(secrets_path, problems)]
+    sources = list(_secrets(Path(named), problems) if named else _beside(folder / "secrets.env", problems))
     sources += [(name, value, f"environment variable {name}") for name, value in sorted(environ.items())]
     for given, value, where in sources:
         if not given.startswith(PREFIX) or given in OTHER_VARIABLES or given.startswith(FREE_PREFIXES):
@@ -79,6 +76,13 @@ def read_overrides(folder: Path, environ: Mapping[str, str], problems: list[Prob
     return found
 
 
+def _beside(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
+    """The secrets file beside adapter.yaml. Nobody named it: if it is not there, or not ours to read (a container that
+    gets its secrets in the environment), it is passed over."""
+    if path.exists() and os.access(path, os.R_OK):
+        yield from _secrets(path, problems)
+
+
 def _secrets(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
     """Yield (name, value, where) of a dotenv file; other programs' names are left to them."""
     try:
@@ -89,7 +93,8 @@ def _secrets(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, st
             Problem(str(path), f"the secrets file cannot be read ({type(error).__name__})", "Mend HITL_SECRETS_FILE.")
         )
         return
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+    ours = any(line.strip().removeprefix("export ").startswith(PREFIX) for line in text.splitlines())
+    if ours and os.name == "posix" and stat.S_IMODE(mode) & 0o077:
         problems.append(
             Problem(str(path), "others on this machine can read the secrets file", f"Run `chmod 600 {path}`.")
         )

@@ -124,9 +124,10 @@ def _mapping(node: yaml.MappingNode, at: tuple[str, ...], file: YamlFile, loader
 
 
 def _value(node: yaml.Node, at: tuple[str, ...], file: YamlFile, loader: yaml.SafeLoader) -> Any:
-    if isinstance(node, yaml.MappingNode):
+    plain = node.tag.startswith("tag:yaml.org,2002:") and "python" not in node.tag
+    if plain and isinstance(node, yaml.MappingNode):
         return _mapping(node, at, file, loader)
-    if isinstance(node, yaml.SequenceNode):
+    if plain and isinstance(node, yaml.SequenceNode):
         return [_value(item, (*at, str(index)), file, loader) for index, item in enumerate(node.value)]
     value = None
     if node.tag in {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null")}:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapter.cli.common import config_path, examples, opened, settings_of, state_of
-from adapter.errors import PlatformUnreachable
+from adapter.errors import PlatformError
 
 if TYPE_CHECKING:
     from adapter.settings import Settings
@@ -85,7 +85,7 @@ class Ready:
 def _addresses(settings: Settings) -> list[str]:
     conf, ours = settings.label_studio, settings.web
     url = f"http://127.0.0.1:{conf.port}" if conf.embedded else conf.url
-    lines = [f"Label Studio: {url}", f"Dashboard: {ours.public_url or f'http://{ours.host}:{ours.port}'}"]
+    lines = [f"Label Studio: {url}", f"Our endpoints: {ours.public_url or f'http://{ours.host}:{ours.port}'}"]
     if conf.embedded:
         kept = "as set" if conf.password.get_secret_value() else f"in {settings.home / 'label-studio' / 'password'}"
         lines.append(f"Log in as {conf.user}, password {kept}")
@@ -129,17 +129,24 @@ def label_studio(context: typer.Context) -> None:
         signal.signal(number, lambda *_: ended.set())
     server = EmbeddedServer(settings.home, conf.port, conf.user, embedded_password(settings))
     say(f"starting on {server.url}; its log is {server.log}")
+    outcome: list[Exception | None] = []
+
+    def wait() -> None:
+        try:
+            server.wait()
+            outcome.append(None)
+            say(f"Label Studio answers on {server.url}")
+        except Exception as error:  # raised by the main thread
+            outcome.append(error)
+
     server.start()
-    waiting = threading.Thread(target=server.wait, daemon=True)  # so that a signal is heard while it starts
-    waiting.start()
-    told = False
+    threading.Thread(target=wait, daemon=True).start()  # so that a signal is heard while it starts
     try:
         while not ended.wait(0.2):
-            if server.pid is None:
-                raise PlatformUnreachable("the server ended by itself", where=server.url, remedy=f"See {server.log}.")
-            if not told and not waiting.is_alive():
-                told = True
-                say(f"Label Studio answers on {server.url}")
+            if outcome and outcome[0] is not None:
+                raise outcome[0]
+            if outcome and server.pid is None:
+                raise PlatformError("Label Studio ended by itself", where=server.url, remedy=f"See {server.log}.")
     finally:
         server.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 from defusedxml import DefusedXmlException
@@ -90,6 +91,27 @@ def parse_label_config(xml: str) -> LabelSpace:
     if unserved or refusals:
         raise _refusal(list(dict.fromkeys(unserved)), refusals, elements)
     return LabelSpace(controls=tuple(parsed), config=config, digest=config_digest(config))
+
+
+def read_label_config(path: Path) -> LabelSpace:
+    """Parse the label config in a file; every error names the file. Raises what `parse_label_config` does, and
+    LabelConfigError when the file cannot be read."""
+    try:
+        xml = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise LabelConfigError("it is not UTF-8", where=str(path), remedy="Save the label config as UTF-8.") from error
+    except OSError as error:
+        raise LabelConfigError(
+            f"the label config cannot be read ({error.strerror or error})",
+            where=str(path),
+            remedy="Put Label Studio's XML there, or name the right file.",
+        ) from error
+    try:
+        return parse_label_config(xml)
+    except LabelConfigError as error:
+        place = error.where.removeprefix("label config")
+        where = f"{path}{place}" if place.startswith(",") or not place else f"{path}: {error.where}"
+        raise type(error)(error.what, where=where, remedy=error.remedy) from error
 
 
 def config_digest(xml: str) -> str:

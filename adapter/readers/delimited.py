@@ -124,6 +124,10 @@ def _header(reader: Iterator[list[str]], lines: _Lines, path: Path) -> list[str]
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise DataError(f"two columns are called '{twice[0]}'", where=f"{path}:1", remedy="Rename one of them.")
+    if any("\x00" in name for name in columns):
+        raise DataError(
+            "the first line is not text", where=f"{path}:1", remedy="Export the table as CSV, JSONL or Parquet."
+        )
     if any(_UNDECODED.search(name) for name in columns):
         raise DataError("the header is not UTF-8", where=f"{path}:1", remedy="Save the file as UTF-8.")
     return columns

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adapter.app import App
-from adapter.errors import DataError, LabelConfigError, SettingsError
-from adapter.label_studio.label_config import parse_label_config
+from adapter.bundle import load_factory
+from adapter.errors import DataError, SettingsError
+from adapter.label_studio.label_config import read_label_config
+from adapter.labeling import discover
 from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
 from adapter.settings import BackendSettings, DataSettings, ProjectSettings, Settings
 from adapter.simulate.account import (
@@ -63,6 +65,9 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
     """Run the loop and return its account; writes it to `options.out` too. A temporary data folder is removed at the
     end."""
     space = _space(options.label_config)
+    load_factory(options.backend, where="--backend")  # before a server is started or anybody has worked
+    if options.lfs:
+        discover(str(Path(options.lfs).resolve()))
     folder = options.home or Path(tempfile.mkdtemp(prefix="hitl-simulate-"))
     started = time.perf_counter()
     try:
@@ -111,10 +116,7 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
 
 
 def _space(path: Path) -> LabelSpace:
-    try:
-        space = parse_label_config(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise LabelConfigError(f"it cannot be read ({type(error).__name__})", where=str(path)) from error
+    space = read_label_config(path)
     if len(space.controls) != 1:
         raise DataError(
             f"it has {len(space.controls)} controls",

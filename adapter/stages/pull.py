@@ -11,10 +11,14 @@ from adapter.ports import PlatformAnnotation, PlatformTask
 from adapter.stages.attach import adopt_tasks
 from adapter.stages.context import Project
 from adapter.stages.reports import PullReport
-from adapter.stages.setup import require_bound
+from adapter.stages.setup import require_bound, told_if_deleted
 from adapter.vocabulary import Annotation, Fault, Value
 
 FOREIGN = "foreign_tasks"
+STRAYS_NOTE = (
+    "annotations of tasks that our pool does not hold: {count}; they are kept aside and count nowhere. To adopt tasks "
+    "that others made in Label Studio, set `mode: in-place` and run `hitl pull --whole`."
+)
 
 
 def pull(project: Project, *, whole: bool = False) -> PullReport:
@@ -27,7 +31,8 @@ def pull(project: Project, *, whole: bool = False) -> PullReport:
     platform_id = require_bound(project)
     row = project.store.projects.get(project.name)
     mark = None if whole or row is None else row.mark
-    changes = project.platform.changes(platform_id, mark)
+    with told_if_deleted(project, platform_id):
+        changes = project.platform.changes(platform_id, mark)
     adopted = _adopt_foreign(project, changes.tasks) if project.settings.mode == "in-place" else 0
     owners = owners_of(project, changes.tasks)
     strays, faults = 0, []
@@ -64,6 +69,7 @@ def pull(project: Project, *, whole: bool = False) -> PullReport:
         gone=gone,
         adopted=adopted,
         seconds=time.perf_counter() - started,
+        note=STRAYS_NOTE.format(count=strays) if strays else "",
     )
 
 

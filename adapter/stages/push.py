@@ -17,7 +17,7 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, prelabel, weak_probabilities
 from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
-from adapter.stages.setup import setup
+from adapter.stages.setup import setup, told_if_deleted
 from adapter.store import Intent, Placement
 from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Ranked, Task
 
@@ -30,7 +30,8 @@ def push(project: Project, *, connect: bool = False) -> PushReport:
     platform_id = project.platform_id
     if platform_id is None:
         platform_id = setup(project, connect=connect).platform_id
-    there = project.platform.project(platform_id)
+    with told_if_deleted(project, platform_id):
+        there = project.platform.project(platform_id)
     reconciled = reconcile(project, platform_id)
     note = ""
     pushed = 0

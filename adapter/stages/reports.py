@@ -46,7 +46,8 @@ class AttachReport(Report):
 @dataclass(frozen=True, slots=True)
 class PullReport(Report):
     """tasks: looked at. created, changed, deleted: annotations. strays: annotations that we could not place. gone:
-    tasks that were deleted in Label Studio. adopted: tasks that others made there (in-place mode)."""
+    tasks that were deleted in Label Studio. adopted: tasks that others made there (in-place mode). note: what became
+    of strays."""
 
     tasks: int
     created: int
@@ -56,6 +57,7 @@ class PullReport(Report):
     gone: int
     adopted: int
     seconds: float
+    note: str = ""
 
     @property
     def moved(self) -> bool:

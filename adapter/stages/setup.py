@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from adapter.errors import LabelConfigError, PlatformError, PlatformNotFound
 from adapter.label_studio.label_config import parse_label_config, with_reason_header
 from adapter.ports import PlatformProject
@@ -26,10 +29,8 @@ def setup(project: Project, *, connect: bool = True) -> SetupReport:
     bound = row.platform_id if row.platform_id is not None else project.settings.project_id
     created = False
     if bound is not None:
-        try:
+        with told_if_deleted(project, bound):
             there = project.platform.project(bound)
-        except PlatformNotFound as error:
-            raise _deleted(project, bound) from error
     else:
         found = project.platform.find_project(project.title)
         created = found is None
@@ -127,11 +128,16 @@ def require_bound(project: Project) -> int:
     return platform_id
 
 
-def _deleted(project: Project, platform_id: int) -> PlatformNotFound:
-    return PlatformNotFound(
-        f"Label Studio project {platform_id} of '{project.name}' is gone",
-        remedy=(
-            "Nothing in our store was lost. Restore it in Label Studio, or run "
-            f"`hitl attach {project.name} --new` to make a new one from our store."
-        ),
-    )
+@contextmanager
+def told_if_deleted(project: Project, platform_id: int) -> Iterator[None]:
+    """Say what to do when what is looked up here, the Label Studio project itself, is gone. Raises PlatformNotFound."""
+    try:
+        yield
+    except PlatformNotFound as error:
+        raise PlatformNotFound(
+            f"Label Studio project {platform_id} of '{project.name}' is gone",
+            remedy=(
+                "Nothing in our store was lost. Restore it in Label Studio, or run "
+                f"`hitl attach {project.name} --new` to make a new one from our store."
+            ),
+        ) from error

@@ -150,14 +150,23 @@ def test_an_annotator_corrects_a_prelabel_and_we_have_it_within_two_seconds(
     chromium.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
     until(lambda: "/user/login" not in chromium.current_url, 30, "log-in failed")
     chromium.get(f"{label_studio.url}/projects/{project.platform_id}/data?labeling=1")
-    choices = until(lambda: chromium.find_elements(By.CSS_SELECTOR, "input[type=radio]"), 60, "no choices on the page")
+    widgets = "input[type=radio], input[type=checkbox]"
+    try:
+        choices = until(lambda: chromium.find_elements(By.CSS_SELECTOR, widgets), 60, "no choices on the page")
+    finally:
+        keep_picture(chromium, tmp_path / "opened.png")
     assert len(choices) == 2
-    selected = until(lambda: [c for c in choices if c.is_selected()], 20, "no pre-label is selected")
+
+    def marked() -> list[bool]:  # the page draws its widgets anew after each click
+        return [widget.is_selected() for widget in chromium.find_elements(By.CSS_SELECTOR, widgets)]
+
+    before_click = until(lambda: marked() if any(marked()) else None, 20, "no pre-label is selected")
     keep_picture(chromium, tmp_path / "prelabel.png")
     page = chromium.find_element(By.TAG_NAME, "body").text
-    [other] = [choice for choice in choices if choice not in selected]
+    other = chromium.find_elements(By.CSS_SELECTOR, widgets)[before_click.index(False)]
     chromium.execute_script("arguments[0].click()", other)
-    until(other.is_selected, 10, "the correction was not taken")
+    corrected = [not was for was in before_click]
+    until(lambda: marked() == corrected, 10, "the correction was not taken")
     keep_picture(chromium, tmp_path / "corrected.png")
     [submit] = until(
         lambda: [b for b in chromium.find_elements(By.TAG_NAME, "button") if b.text.strip().startswith("Submit")][:1],
