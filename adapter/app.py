@@ -46,7 +46,7 @@ class App:
         with _data_folder(self.settings.home):
             self.settings.home.mkdir(parents=True, exist_ok=True)
         url = self.settings.store.url.get_secret_value() or f"sqlite:///{self.settings.home / 'hitl.db'}"
-        store = Store(url)
+        store = Store(url, now=self.now)
         store.migrate()
         return store
 

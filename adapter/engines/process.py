@@ -60,12 +60,15 @@ class Worker:
             own_in, child_out = os.pipe()
             path = json.dumps([os.path.abspath(entry) for entry in sys.path])
             fds = (child_in, child_out, shared.fileno())
+            # Our settings in the environment hold secrets, which are none of a labeling function's business.
+            environment = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
             try:
                 self.process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
                     [sys.executable, "-c", _BOOT, path, *map(str, fds), str(memory_mb)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
+                    env=environment,
                     pass_fds=fds,
                     start_new_session=True,
                 )

@@ -71,8 +71,8 @@ def load_bundle(project: Project, model: ModelVersion) -> Predicting:
     """Load a model version from the artifacts. Raises ModelError, StoreError or BackendError."""
     from adapter.bundle import Bundle
 
-    bundle: Predicting = Bundle.load(project.artifacts.get_folder(model.uri))
-    return bundle
+    folder = project.artifacts.get_folder(model.uri)
+    return Bundle.load(folder, controls=project.space.controls, places=project.places)
 
 
 class ModelHost:

@@ -74,7 +74,9 @@ def eventually(look: Callable[[], _Value], stack: Stack, within: float = 60) -> 
     """Return the first true value that `look` finds."""
     deadline = time.monotonic() + within
     while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {within} s; the scheduler's log:\n{tail(stack.logs / 'scheduler.log')}"
+        assert time.monotonic() < deadline, (
+            f"not within {within} s; the scheduler's log:\n{tail(stack.logs / 'scheduler.log')}"
+        )
         time.sleep(0.3)
     return found
 
@@ -89,6 +91,13 @@ def project_id(http: httpx.Client, stack: Stack) -> int:
 def tasks_of(http: httpx.Client, project: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = http.get("/api/tasks", params={"project": project, "page_size": 100}).json()["tasks"]
     return found
+
+
+def test_a_secret_that_is_not_set_stops_compose_before_anything_starts() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for name in SECRETS.keys() - {"LABEL_STUDIO_USER"}:
+        with pytest.raises(ValueError, match=f"{name}: set it in config/secrets.env"):
+            interpolate(services, SECRETS | {name: ""})
 
 
 def test_label_studio_takes_its_user_and_token_and_lets_no_stranger_in(stack: Stack, http: httpx.Client) -> None:
@@ -162,7 +171,7 @@ def test_the_doctor_as_health_check_finds_nothing_wrong(stack: Stack, http: http
 def test_what_is_mounted_read_only_is_left_as_it_was(stack: Stack, http: httpx.Client) -> None:
     eventually(lambda: tasks_of(http, project_id(http, stack)), stack)
     expected = set()
-    for source, target in stack.services_mounts(stack._local(stack.services["web"])):
+    for source, target in stack.mounts("web"):
         inner = [path for path in source.rglob("*") if path.is_file()] if source.is_dir() else [source]
         expected |= {target / path.relative_to(source) for path in inner}
     found = {path for path in stack.app.rglob("*") if path.is_file()}
@@ -179,8 +188,9 @@ def test_logs_are_json_and_hold_no_secret(stack: Stack, http: httpx.Client) -> N
         assert not [secret for key, secret in SECRETS.items() if key != "LABEL_STUDIO_USER" and secret in text]
 
 
-def test_a_secret_that_is_not_set_stops_compose_before_anything_starts() -> None:
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-    for name in SECRETS.keys() - {"LABEL_STUDIO_USER"}:
-        with pytest.raises(ValueError, match=f"{name}: set it in config/secrets.env"):
-            interpolate(services, SECRETS | {name: ""})
+def test_services_end_within_the_time_that_docker_gives_them(stack: Stack) -> None:
+    assert {name: stack.end(name) for name in ("scheduler", "web", "label-studio")} == {
+        "scheduler": True,
+        "web": True,
+        "label-studio": True,
+    }

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,32 +56,36 @@ class Postgres:
         self.service = service
         self.port = port
         self.bin = postgres_programs()
+        owner = _other_user() if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
         self.folder = Path(tempfile.mkdtemp(prefix="hitl-postgres-"))
         self._process: subprocess.Popen[bytes] | None = None
-        self._as: dict[str, Any] = {}
-        if os.getuid() == 0:  # PostgreSQL refuses to run as root
-            owner = _other_user()
+        self._owner = owner.pw_uid if owner is not None else None
+        self._group = owner.pw_gid if owner is not None else None
+        if owner is not None:
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-            self._as = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
     def start(self) -> None:
         """Make the cluster, start the server, wait until it is healthy, make the database."""
         conf = self.service["environment"]
+        (self.folder / "password").write_text(conf["POSTGRES_PASSWORD"] + "\n", encoding="utf-8")
         self._run("initdb", "-D", "data", "-U", conf["POSTGRES_USER"], "-A", "scram-sha-256", "-E", "UTF8",
-                  "--locale=C", "--no-sync", "--pwfile=/dev/stdin", given=conf["POSTGRES_PASSWORD"] + "\n")  # fmt: skip
+                  "--locale=C", "--no-sync", "--pwfile=password")  # fmt: skip
         options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         with (self.folder / "log").open("wb") as log:
-            self._process = subprocess.Popen(
-                [self.bin / "postgres", "-D", "data", "-p", str(self.port)]
+            process = subprocess.Popen(
+                [str(self.bin / "postgres"), "-D", "data", "-p", str(self.port)]
                 + [part for name, value in options.items() for part in ("-c", f"{name}={value}")],
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
-                **self._as,
+                user=self._owner,
+                group=self._group,
+                extra_groups=None if self._owner is None else [],
             )
-        wait_until_healthy(self.service, self._process, self._environment(), self.folder / "log")
+        self._process = process
+        wait_until_healthy(self.service, process, self._environment(), self.folder / "log")
         if not self.sql("SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm'", "postgres"):
             pytest.skip("this PostgreSQL lacks pg_trgm: install its contrib modules (Debian: postgresql)")
         self.sql(f'CREATE DATABASE "{conf["POSTGRES_DB"]}"', "postgres")
@@ -108,10 +112,11 @@ class Postgres:
         ours = {"PGPORT": str(self.port), "PGPASSWORD": conf["POSTGRES_PASSWORD"], "PGCONNECT_TIMEOUT": "5"}
         return {"PATH": f"{self.bin}{os.pathsep}{os.defpath}", "LC_ALL": "C", **ours}
 
-    def _run(self, program: str, *arguments: str, given: str) -> str:
+    def _run(self, program: str, *arguments: str, given: str = "") -> str:
         done = subprocess.run(
             [self.bin / program, *arguments], input=given, cwd=self.folder, env=self._environment(),
-            capture_output=True, text=True, check=False, timeout=120, **self._as,
+            capture_output=True, text=True, check=False, timeout=120,
+            user=self._owner, group=self._group, extra_groups=None if self._owner is None else [],
         )  # fmt: skip
         assert done.returncode == 0, f"{program}: {done.stderr}"
         return done.stdout
@@ -168,7 +173,7 @@ class Stack:
     def start(self, name: str, *arguments: str, **environment: str) -> None:
         """Start a service and wait until its health check passes. What Docker's images and networks add is given."""
         service = self._local(self.services[name])
-        self._mount(service)
+        self._mount(name)
         log = self.logs / f"{name}.log"
         with log.open("wb") as file:
             self._processes[name] = subprocess.Popen(
@@ -188,20 +193,39 @@ class Stack:
         ours: dict[str, str] = self._local(self.services[name])["environment"]
         return {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8"} | ours
 
+    def mounts(self, name: str) -> list[tuple[Path, Path]]:
+        """The folders and files of the checkout that a service sees, all of them read-only, with their places here."""
+        found = []
+        for mount in self.services[name].get("volumes", ()):
+            if mount.startswith("./"):
+                source, target, mode = mount.split(":")
+                assert mode == "ro", mount
+                found.append((self.checkout / source, Path(self._local(target))))
+        return found
+
     def check(self, name: str) -> subprocess.CompletedProcess[str]:
         """Run a service's health check once."""
         return check(self._local(self.services[name]), self.environment(name))
 
-    def stop(self) -> None:
-        """End all processes, those started last first, and the database at last."""
-        for process in reversed(self._processes.values()):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
+    def end(self, name: str) -> bool:
+        """End a service as `docker compose stop` does, and return whether it ended within the time that it is given."""
+        process = self._processes.pop(name)
+        process.terminate()
+        try:
+            process.wait(seconds(self.services[name].get("stop_grace_period", "10s")))
+        except subprocess.TimeoutExpired:
+            return False
+        else:
+            return True
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+    def stop(self) -> None:
+        """End all processes, those started last first, and the database at last."""
+        for name in reversed(list(self._processes)):
+            self.end(name)
         self.db.stop()
 
     def _entrypoint(self, name: str) -> list[str]:
@@ -213,24 +237,13 @@ class Stack:
         start: list[str] = self._local(json.loads(found[1]))
         return start
 
-    def _mount(self, service: Mapping[str, Any]) -> None:
-        for mount in self.services_mounts(service):
-            source, target = mount
-            if target.exists():
-                continue
+    def _mount(self, name: str) -> None:
+        for source, target in self.mounts(name):
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():
-                shutil.copytree(source, target)
+                shutil.copytree(source, target, dirs_exist_ok=True)
             else:
                 shutil.copy2(source, target)
-
-    def services_mounts(self, service: Mapping[str, Any]) -> Iterator[tuple[Path, Path]]:
-        """The folders and files of the checkout that a service sees, all of them read-only, with their place here."""
-        for mount in service.get("volumes", ()):
-            if mount.startswith("./"):
-                source, target, mode = mount.split(":")
-                assert mode == "ro"
-                yield self.checkout / source, Path(target)
 
     def _local(self, value: Any) -> Any:
         """Translate names, ports and folders of the containers into those of this machine."""

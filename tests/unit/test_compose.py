@@ -6,6 +6,7 @@ import importlib.util
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -66,11 +67,52 @@ def test_label_studio_reads_its_variables(compose: dict[str, Any]) -> None:
         assert any(re.search(rf"['\"]{name}['\"]", source) for name in names), f"nobody reads {variable}"
 
 
+def test_a_config_folder_that_starts_its_own_label_studio_does_not_do_so_here(compose: dict[str, Any]) -> None:
+    assert compose["services"]["web"]["environment"]["HITL_LABEL_STUDIO__EMBEDDED"] == "false"
+
+
+def test_our_address_is_a_name_of_the_web_service_that_label_studio_takes(compose: dict[str, Any]) -> None:
+    web = compose["services"]["web"]
+    default = re.fullmatch(r"\$\{PUBLIC_URL:-(.+)\}", web["environment"]["HITL_WEB__PUBLIC_URL"])
+    assert default is not None
+    host = urlsplit(default[1]).hostname or ""
+    assert host in web["networks"]["default"]["aliases"]
+    assert "." in host  # Django, which checks a webhook's address, knows no other host without a dot than localhost
+    assert f"PUBLIC_URL={default[1]}\n" in (ROOT / "config" / "secrets.env.example").read_text(encoding="utf-8")
+
+
+def test_health_checks_ask_the_port_that_the_service_listens_on(compose: dict[str, Any]) -> None:
+    for name in ("label-studio", "web"):
+        service = compose["services"][name]
+        inside = service["ports"][0].split(":")[1]
+        assert f"http://localhost:{inside}/health" in service["healthcheck"]["test"][1]
+    assert compose["services"]["web"]["environment"]["HITL_WEB__PORT"] == "9090"
+
+
+def test_the_database_is_not_healthy_while_its_image_still_makes_it(compose: dict[str, Any]) -> None:
+    assert "pg_isready -h 127.0.0.1 " in compose["services"]["db"]["healthcheck"]["test"][1]
+
+
+def test_what_comes_from_the_checkout_is_read_only_and_no_secrets_file(compose: dict[str, Any]) -> None:
+    for name in ("web", "scheduler"):
+        mounts = [mount.split(":") for mount in compose["services"][name]["volumes"] if mount.startswith(".")]
+        assert all(mode == "ro" for _, _, mode in mounts)
+        assert not {"./config", "./config/secrets.env"} & {source for source, _, _ in mounts}
+        assert {"/app/config/adapter.yaml", "/app/config/projects"} <= {target for _, target, _ in mounts}
+
+
+def test_the_data_folder_is_a_volume_that_our_user_may_write(compose: dict[str, Any]) -> None:
+    web = compose["services"]["web"]
+    assert f"adapter-data:{web['environment']['HITL_HOME']}" in web["volumes"]
+    assert "mkdir /data && chown hitl /data" in web["build"]["dockerfile_inline"]  # a new volume takes this over
+
+
 def test_the_network_switches_and_the_silence_are_set(compose: dict[str, Any]) -> None:
     environment = compose["services"]["label-studio"]["environment"]
     assert environment["ML_BLOCK_LOCAL_IP"] == "false"
     assert environment["SSRF_PROTECTION_ENABLED"] == "false"
-    assert environment["SENTRY_DSN"] == ""
+    assert environment["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"
+    assert environment["SENTRY_DSN"] == environment["FRONTEND_SENTRY_DSN"] == ""
     assert environment["COLLECT_ANALYTICS"] == "False"
 
 

@@ -116,14 +116,14 @@ def stages() -> Stages:
 
 
 @pytest.fixture
-def clock() -> Monotonic:
+def ticks() -> Monotonic:
     return Monotonic()
 
 
 @pytest.fixture
-def runner(store: Store, stages: Stages, clock: Monotonic) -> LoopRunner:
+def runner(store: Store, stages: Stages, ticks: Monotonic) -> LoopRunner:
     add_task(store)
-    return LoopRunner(fake_project(store), stages.mapping(), monotonic=clock)
+    return LoopRunner(fake_project(store), stages.mapping(), monotonic=ticks)
 
 
 def test_the_first_pull_sets_the_project_up_and_later_ones_do_not(runner: LoopRunner, stages: Stages) -> None:
@@ -144,12 +144,12 @@ def test_nothing_is_pushed_before_the_project_stands(runner: LoopRunner, stages:
 
 
 def test_a_failure_is_told_in_one_sentence_recorded_and_tried_again_after_a_growing_pause(
-    runner: LoopRunner, stages: Stages, clock: Monotonic, store: Store, logs: io.StringIO
+    runner: LoopRunner, stages: Stages, ticks: Monotonic, store: Store, logs: io.StringIO
 ) -> None:
     stages.errors["setup"] = PlatformUnreachable("connection refused", where="http://ls", remedy="Start it.")
     tries = []
     for second in range(16):
-        clock.time = 100.0 + second
+        ticks.time = 100.0 + second
         runner.pull()
         tries.append(stages.calls.count("setup"))
     assert tries == [1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5]
@@ -159,7 +159,7 @@ def test_a_failure_is_told_in_one_sentence_recorded_and_tried_again_after_a_grow
     assert last is not None
     assert last.error == "http://ls: connection refused. Start it."
     del stages.errors["setup"]
-    clock.time += 120
+    ticks.time += 120
     assert runner.pull()
     assert "setup works again" in logs.getvalue()
 
@@ -187,7 +187,7 @@ def test_one_job_s_failure_leaves_the_others_alone(runner: LoopRunner, stages: S
 
 
 def test_a_store_that_fails_between_stages_is_a_failure_of_the_job(
-    runner: LoopRunner, stages: Stages, monkeypatch: pytest.MonkeyPatch, clock: Monotonic
+    runner: LoopRunner, stages: Stages, monkeypatch: pytest.MonkeyPatch, ticks: Monotonic
 ) -> None:
     def broken(name: str) -> int:
         raise StoreError("the disk is gone")
@@ -198,7 +198,7 @@ def test_a_store_that_fails_between_stages_is_a_failure_of_the_job(
         assert not runner.train()
     assert stages.calls == []
     assert not runner.consolidate()  # it pauses
-    clock.time += 5
+    ticks.time += 5
     assert runner.consolidate()
 
 
@@ -229,14 +229,14 @@ def test_the_pool_is_ranked_again_when_it_grew_or_the_ranking_was_used(
 
 
 def test_endpoints_that_could_not_be_connected_are_tried_again_while_the_loop_goes_on(
-    runner: LoopRunner, stages: Stages, clock: Monotonic
+    runner: LoopRunner, stages: Stages, ticks: Monotonic
 ) -> None:
     stages.reports["setup"] = SimpleNamespace(notes=("ML backend: not reachable.",))
     assert runner.pull()
-    clock.time += 10
+    ticks.time += 10
     stages.reports["setup"] = SimpleNamespace(notes=())
     assert runner.pull()
-    clock.time += 10
+    ticks.time += 10
     assert runner.pull()
     assert stages.calls == ["setup", "pull", "setup", "pull", "pull"]
 
@@ -270,9 +270,7 @@ def test_a_wish_that_came_during_a_training_is_kept(runner: LoopRunner, stages: 
     assert store.projects.notes("spam")[TRAIN_REQUESTED] == "second"
 
 
-def test_label_studio_s_jobs_never_overlap_and_a_training_runs_beside_them(
-    runner: LoopRunner, stages: Stages
-) -> None:
+def test_label_studio_s_jobs_never_overlap_and_a_training_runs_beside_them(runner: LoopRunner, stages: Stages) -> None:
     runner.pull()
     stages.reason = "due"
     for verb in ("train", "pull", "consolidate"):
@@ -292,11 +290,11 @@ def test_label_studio_s_jobs_never_overlap_and_a_training_runs_beside_them(
 
 
 def test_runs_that_did_the_same_are_recorded_once_a_minute(
-    runner: LoopRunner, stages: Stages, store: Store, clock: Monotonic
+    runner: LoopRunner, stages: Stages, store: Store, ticks: Monotonic
 ) -> None:
     for _ in range(10):
         runner.pull()
-        clock.time += 10
+        ticks.time += 10
     pulls = [run for run in store.runs.recent("spam", 100) if run.stage == "pull"]
     assert len(pulls) == 2
     stages.reports["pull"] = {"created": 3}
@@ -330,9 +328,7 @@ def await_(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 def scheduler(store: Store, stages: Stages, holder: str = "") -> tuple[Scheduler, threading.Thread]:
     stopping = threading.Event()
     runner = LoopRunner(fake_project(store), stages.mapping(), stopping=stopping)
-    found = Scheduler(
-        store, [runner], FAST, now=lambda: datetime.now(UTC), stopping=stopping, holder=holder
-    )
+    found = Scheduler(store, [runner], FAST, now=lambda: datetime.now(UTC), stopping=stopping, holder=holder)
     return found, threading.Thread(target=found.run)
 
 

@@ -266,7 +266,8 @@ def test_a_store_without_password_may_stand_in_the_file(config: Path) -> None:
 def test_secrets_come_from_the_file_beside_the_settings_and_the_environment_wins(config: Path) -> None:
     secrets = config / "secrets.env"
     secrets.write_text(
-        "# a comment\nexport HITL_LABEL_STUDIO_TOKEN='from file'\nHITL_WEB__WEBHOOK_SECRET=abc # why\nPOSTGRES_PASSWORD=x\n",
+        "# a comment\nexport HITL_LABEL_STUDIO_TOKEN='from file'\n"
+        "HITL_WEB__WEBHOOK_SECRET=abc # why\nPOSTGRES_PASSWORD=x\n",
         encoding="utf-8",
     )
     secrets.chmod(0o600)
