@@ -94,7 +94,8 @@ def _secrets(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, st
         )
         return
     ours = any(line.strip().removeprefix("export ").startswith(PREFIX) for line in text.splitlines())
-    if ours and os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+    mounted = path.is_relative_to("/run/secrets")  # a container's secret mount has modes of its own
+    if ours and os.name == "posix" and stat.S_IMODE(mode) & 0o077 and not mounted:
         problems.append(
             Problem(str(path), "others on this machine can read the secrets file", f"Run `chmod 600 {path}`.")
         )
