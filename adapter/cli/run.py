@@ -93,7 +93,7 @@ def _addresses(settings: Settings) -> list[str]:
 
 
 def web(context: typer.Context) -> None:
-    """Run our endpoints alone: ML backend, webhooks, dashboard. `hitl up` does this for you."""
+    """Run our endpoints alone: ML backend and webhooks. `hitl up` does this for you."""
     from adapter.web.app import serve
 
     level = settings_of(context).log_level

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +41,16 @@ class Events(Group):
         }
         with self._db.write() as conn:
             return conn.scalar(self._insert_new(events).values(row).returning(events.c.id)) is not None
+
+    def record_many(self, calls: Sequence[tuple[int | None, str, str, JsonObject]]) -> None:
+        """Do as `record` for several calls (project, action, digest, payload) in one transaction, in their order."""
+        if not calls:
+            return
+        now = self._now()
+        names = ("platform_id", "action", "digest", "payload")
+        rows = [{**dict(zip(names, call, strict=True)), "received_at": now, "handled": False} for call in calls]
+        with self._db.write() as conn:
+            conn.execute(self._insert_new(events), rows)
 
     def unhandled(self, limit: int = 1000) -> list[Event]:
         """Return the oldest events that wait, at most `limit`."""

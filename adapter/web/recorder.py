@@ -6,6 +6,7 @@ one polling interval. So no annotator ever waits for a busy database.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_HINTS = 10_000
 """Webhooks that wait for the store; more are dropped, since one pull answers for all of them."""
+BATCH = 500
+"""Webhooks in one transaction: under load a busy database is waited for once, not once for each."""
 MOST_FAULTS = 200
 """Faults stored per project and second; the surplus becomes one fault that says how many there were."""
 FAULTS_S = 1.0
@@ -110,15 +113,16 @@ class Recorder:
     def _store_hints(self) -> bool:
         """Store the webhooks that wait, in their order; False when the store refuses: they wait for the next try."""
         while self._hints:
-            hint = self._hints[0]
+            batch = list(itertools.islice(self._hints, BATCH))
             try:
-                self._store.events.record(*hint)
+                self._store.events.record_many(batch)
             except StoreError as error:
                 self._tell(error)
                 return False
-            except Exception as error:  # one hint that the store cannot hold must not stop the others
-                log.error("a webhook could not be stored", reason=f"{type(error).__name__}: {error}")
-            self._hints.popleft()
+            except Exception as error:  # hints that the store cannot hold must not stop the ones after them
+                log.error("webhooks could not be stored", count=len(batch), reason=f"{type(error).__name__}: {error}")
+            for _ in batch:
+                self._hints.popleft()
             self._told = False
         return True
 
