@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         import httptools
 
-        self._new_parser = lambda: httptools.HttpResponseParser(self)
+        make: Any = httptools.HttpResponseParser
+        self._new_parser: Callable[[], Any] = lambda: make(self)
         self._parser: Any = None
         self._transport: Any = None
         self._body: list[bytes] = []

@@ -2,9 +2,9 @@
 
 python -m benchmarks.predict [--peer http://127.0.0.1:9095] [--rounds 5] [--seconds 4] [--out FILE]
 
-Rounds alternate between ours with the peer's scikit-learn model, ours with the shipped backend, and the peer; the figures
-are medians over rounds. `benchmarks/peer.py` says how to start the peer; the environment variable HITL_BENCH_PEER names it
-too. One load generator in a process of its own serves all sides. Goal: 5 x the peer's throughput on one process each.
+Rounds alternate between ours with the peer's scikit-learn model, ours with the shipped backend, and the peer; figures
+are medians over rounds. `benchmarks/peer.py` says how to start the peer; the environment variable HITL_BENCH_PEER names
+it too. One load generator, in a process of its own, serves all sides. Goal: 5 x the peer, one process each.
 """
 
 from __future__ import annotations

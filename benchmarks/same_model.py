@@ -49,7 +49,7 @@ class SameModel:
     """The pipeline as a backend. On disk it is its training texts; loading fits it again."""
 
     def __init__(self, fields: Sequence[str]) -> None:
-        self.field = tuple(fields)[0]
+        self.field = next(iter(fields))
         self._pipeline: Any = None
         self._learned: dict[str, Any] = {}
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.webhook [--rate 200] [--seconds 20] [--out FILE]
 
-Twice: with an idle store, and while another process holds the store's write lock most of the time, as a long import does.
+Twice: with an idle store, and while another process holds the store's write lock most of the time, as an import does.
 Every tenth call is sent twice. Counted after: each distinct call is in the store exactly once. Goal: p99 under 10 ms.
 """
 

@@ -18,7 +18,10 @@ from adapter.ports import (
 )
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
 
-_ANNOTATION_FIELDS = "id,result,completed_by,created_username,lead_time,was_cancelled,ground_truth,created_at,updated_at,parent_prediction"
+_ANNOTATION_FIELDS = (
+    "id,result,completed_by,created_username,lead_time,was_cancelled,ground_truth,created_at,updated_at,"
+    "parent_prediction"
+)
 TASK_FIELDS = ",".join(
     (
         "id,data,updated_at,overlap,annotations,predictions",

@@ -6,7 +6,6 @@ one polling interval. So no annotator ever waits for a busy database.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections import Counter, defaultdict, deque
@@ -113,7 +112,7 @@ class Recorder:
     def _store_hints(self) -> bool:
         """Store the webhooks that wait, in their order; False when the store refuses: they wait for the next try."""
         while self._hints:
-            batch = list(itertools.islice(self._hints, BATCH))
+            batch = [self._hints[place] for place in range(min(len(self._hints), BATCH))]
             try:
                 self._store.events.record_many(batch)
             except StoreError as error:

@@ -142,6 +142,33 @@ class TestImports:
         there.import_predictions(1, [NewPrediction(number, result(), 0.5, "m2")])
         assert sorted(one["model_version"] for one in studio.predictions.values()) == ["m1", "m2"]
 
+    @pytest.mark.parametrize("limit", ["PREDICTIONS_AT_ONCE", "BYTES_AT_ONCE"])
+    def test_many_or_large_predictions_go_in_several_requests(
+        self, limit: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        studio = Studio()
+        there = platform(studio)
+        ids = list(there.import_tasks(1, [NewTask(str(n), {"text": "t"}) for n in range(5)]).values())
+        size = len(json.dumps(result()))
+        monkeypatch.setattr(imports, limit, 2 if limit == "PREDICTIONS_AT_ONCE" else 2 * size)
+        studio.sent = 0
+        assert there.import_predictions(1, [NewPrediction(number, result(), 0.5, "m1") for number in ids]) == 5
+        assert sorted(one["task"] for one in studio.predictions.values()) == ids
+        assert studio.sent == 3
+
+    def test_a_wrong_result_is_named_for_each_task_that_has_it(self) -> None:
+        rows = [NewPrediction(number, result("eggs" if number > 1 else "spam"), 0.5, "m") for number in (1, 2, 3)]
+        with pytest.raises(PlatformRejected) as caught:
+            platform(Studio()).import_predictions(1, rows)
+        assert "task 1:" not in str(caught.value)
+        assert "task 2:" in str(caught.value)
+        assert "task 3:" in str(caught.value)
+
+    def test_a_result_that_is_no_json_is_named(self) -> None:
+        odd = ({**result()[0], "value": {"choices": {"spam"}}},)
+        with pytest.raises(PlatformRejected, match="task 7: its result is no JSON"):
+            platform(Studio()).import_predictions(1, [NewPrediction(7, odd, 0.5, "m")])
+
     def test_it_gives_up_when_the_connection_never_holds(self) -> None:
         studio = Studio(*["before"] * 10)
         with pytest.raises(PlatformUnreachable):
