@@ -181,7 +181,7 @@ def _faults(interface: Any, one: NewPrediction, known: dict[str, tuple[str, ...]
         yield f"its score {one.score} is not in 0..1"
     try:
         result = [dict(item) for item in one.result]
-        content = json.dumps(result)
+        content = json.dumps(result, allow_nan=False)
     except (TypeError, ValueError) as error:
         yield f"its result is no JSON ({error})"
         return

@@ -59,10 +59,13 @@ def split_gold(
                 continue
             if limit is not None and size >= limit:
                 continue
+            task_id = str(rest.get("id") or f"t{number}")
+            if task_id in gold:
+                rejected += 1  # the pool knows a task by its id; a second row with it would be refused there
+                continue
             size += 1
-            task_id = f"t{number}"
             gold[task_id] = value
-            out.write(json.dumps({"id": task_id, **rest}, ensure_ascii=False) + "\n")
+            out.write(json.dumps({**rest, "id": task_id}, ensure_ascii=False) + "\n")
     if not gold:
         raise DataError("there is nothing to label", where=str(data), remedy="Check the file and --gold.")
     return GoldSet(pool_path, size, gold, tuple(test), rejected)

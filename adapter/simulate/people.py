@@ -111,7 +111,12 @@ def _from_file(path: Path, seconds: float) -> list[Person]:
 
 
 def _stored_votes(path: Path, seconds: float) -> list[Person]:
-    votes: dict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    """Return one seat for each vote that the task with most of them has: seat n replays the n-th stored vote of a task.
+
+    A platform serves any task to anyone, and one real worker has seen a small share of them; by seats, every task
+    that is served finds real votes, as many as were stored. Who gave them is not kept apart.
+    """
+    votes: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -119,10 +124,16 @@ def _stored_votes(path: Path, seconds: float) -> list[Person]:
             if missing:
                 raise DataError(f"columns missing: {', '.join(sorted(missing))}", where=str(path))
             for row in reader:
-                votes[row["annotator"]][row["task"]] = tuple(row["label"].split("|"))
-    except OSError as error:
+                votes[row["task"]].append(tuple(row["label"].split("|")))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"stored votes cannot be read ({type(error).__name__})", where=str(path)) from error
-    return [Person(name, stored=labels, seconds=seconds) for name, labels in sorted(votes.items())]
+    seats = max((len(labels) for labels in votes.values()), default=0)
+    if not seats:
+        raise DataError("there are no stored votes", where=str(path), remedy="Write rows of task, annotator, label.")
+    return [
+        Person(f"seat-{n + 1}", stored={t: said[n] for t, said in votes.items() if len(said) > n}, seconds=seconds)
+        for n in range(seats)
+    ]
 
 
 def answer(person: Person, control: Control, task_id: str, gold: Value | None, seed: int) -> Value | None:

@@ -5,14 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
+from adapter.errors import HitlError
 from adapter.web.fast import FastPath
 from adapter.web.host import Load, load_bundle
 from adapter.web.routes import register
@@ -55,20 +59,56 @@ def create_web(app: App, *, load: Load = load_bundle, poll_s: float = 1.0) -> Fa
 def serve(app: App, host: str = "", port: int = 0) -> None:
     """Serve until SIGTERM or SIGINT, then answer what was asked, store what waits, and return.
 
-    host, port: those of the settings when empty. Logs go where `adapter.logs` sends them.
+    host, port: those of the settings when empty. Logs go where `adapter.logs` sends them. Raises HitlError when the
+    address cannot be had.
     """
     import uvicorn
 
     place = app.settings.web
     host, port = host or place.host, port or place.port
-    log.info("endpoints", address=f"http://{host}:{port}")
-    uvicorn.run(
-        create_web(app),
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    with _listening(host, port) as socket_, _signals() as asked:
+        config = uvicorn.Config(
+            create_web(app),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        if not asked.is_set():
+            log.info("endpoints", address=f"http://{host}:{port}")
+            uvicorn.Server(config).run(sockets=[socket_])
+    log.info("the endpoints have ended")
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise HitlError(
+                f"the address cannot be had ({error.strerror or error})",
+                where=f"http://{host}:{port}",
+                remedy="End the process that has it, or set `web.port` to another one.",
+            ) from error
+        yield listener
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """Notice a signal that comes before the server listens to signals itself; and let one end the server, not the
+    process: uvicorn raises it again when it is done, for whoever was there before; the caller has a store to close."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    previous = {number: signal.signal(number, lambda *_: asked.set()) for number in numbers}
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -97,8 +97,8 @@ class Recorder:
     def _run(self) -> None:
         due = time.monotonic() + FAULTS_S
         while True:
-            ending = self._stopping.is_set()
             self._work.wait(max(0.0, due - time.monotonic()))
+            ending = self._stopping.is_set()
             self._work.clear()
             stored = self._store_hints()
             if ending or time.monotonic() >= due:

@@ -73,9 +73,11 @@ def test_specs() -> None:
 def test_stored_votes_are_replayed(tmp_path: Path) -> None:
     path = tmp_path / "votes.csv"
     path.write_text("task,annotator,label\nt1,ann,a\nt1,bob,b\nt2,ann,c\n", encoding="utf-8")
-    ann, bob = parse_people(str(path))
-    assert answer(ann, SINGLE, "t1", ("b",), seed=0) == ("a",)
-    assert answer(bob, SINGLE, "t2", ("b",), seed=0) is None
+    first, second = parse_people(str(path))
+    assert answer(first, SINGLE, "t1", ("b",), seed=0) == ("a",)
+    assert answer(second, SINGLE, "t1", ("c",), seed=0) == ("b",)
+    assert answer(first, SINGLE, "t2", ("b",), seed=0) == ("c",)
+    assert answer(second, SINGLE, "t2", ("b",), seed=0) is None
 
 
 @pytest.mark.parametrize(
