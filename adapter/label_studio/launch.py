@@ -12,11 +12,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 FOLDER_BUSY = 75
 """Exit code when another server runs on the same data folder."""
+PATIENCE_S = 8.0
+"""How long the lock is waited for: a server whose parent was killed takes a moment to end, its children too."""
 
 
 def end_with_parent() -> None:
@@ -35,12 +38,17 @@ def hold_folder(folder: Path) -> object:
         import fcntl
     except ImportError:  # no advisory locks on Windows: the port is then the only guard
         return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        print(f"another Label Studio runs on the data folder {folder}", file=sys.stderr, flush=True)
-        sys.exit(FOLDER_BUSY)
-    return file
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            print(f"another Label Studio runs on the data folder {folder}", file=sys.stderr, flush=True)
+            sys.exit(FOLDER_BUSY)
+        return file
 
 
 def tune_sqlite(connection: Any, **_: object) -> None:

@@ -21,6 +21,7 @@ from adapter.web.fast import FastPath
 from adapter.web.host import Load, load_bundle
 from adapter.web.routes import register
 from adapter.web.service import Service
+from adapter.web.wire import Receive, Scope, Send
 
 if TYPE_CHECKING:
     from adapter.app import App
@@ -49,11 +50,25 @@ def create_web(app: App, *, load: Load = load_bundle, poll_s: float = 1.0) -> Fa
             await run_in_threadpool(service.stop)
 
     # No pages of interactive documentation: they load scripts from the net.
-    web = FastAPI(title="hitl", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    web = _Web(title="hitl", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    web.front = FastPath(web.framework, service)
     web.state.service = service
     register(web, service)
-    web.add_middleware(FastPath, service=service)
     return web
+
+
+class _Web(FastAPI):
+    """FastAPI behind the fast path: its own way to a handler costs a tenth of a prediction."""
+
+    front: FastPath
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request."""
+        await self.front(scope, receive, send)
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what the fast path leaves."""
+        await super().__call__(scope, receive, send)
 
 
 def serve(app: App, host: str = "", port: int = 0) -> None:
@@ -72,6 +87,7 @@ def serve(app: App, host: str = "", port: int = 0) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         )

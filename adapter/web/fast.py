@@ -20,7 +20,7 @@ from adapter.vocabulary import Fault
 from adapter.web.auth import CHALLENGE, Caller
 from adapter.web.host import NO_MODEL, Served
 from adapter.web.jobs import request_training
-from adapter.web.predictor import empty
+from adapter.web.predictor import Result, empty
 from adapter.web.recorder import Hint
 from adapter.web.wire import (
     Answer,
@@ -134,15 +134,19 @@ class FastPath:
         served = service.host.find(request.project) or await self._wait_for(request)
         if served is None:
             return _none(request, NO_MODEL)
-        results = service.predictor(served.name).submit(request, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        results = service.predictor(served.name).submit(request, loop)
         if results is None:
             self._fault(served, "too many tasks wait; this request got empty results")
             return _none(request, served.version)
+        alarm = loop.call_later(PREDICT_S, _expire, results)  # cheaper than a time-out around the wait
         try:
-            done = await asyncio.wait_for(results, PREDICT_S)
+            done = await results
         except TimeoutError:
             self._fault(served, f"no answer within {PREDICT_S:.0f} s; this request got empty results")
             return _none(request, served.version)
+        finally:
+            alarm.cancel()
         filled = sum(bool(result["result"]) for result in done)
         service.metrics.predicted(served.name, filled, len(done) - filled)
         return answer(200, {"results": done})
@@ -250,6 +254,11 @@ class Allowance:
 def _digest(call: WebhookCall) -> str:
     """What makes two calls the same. With the payload off all look alike: then only those of one moment are."""
     return f"{call.digest}@{time.time():.1f}" if call.bare else call.digest
+
+
+def _expire(results: asyncio.Future[list[Result]]) -> None:
+    if not results.done():
+        results.set_exception(TimeoutError())
 
 
 def _none(request: PredictRequest, version: str) -> Answer:

@@ -62,6 +62,7 @@ class Metrics:
         self._started = Gauge("hitl_started_seconds", "Start of this process, Unix time.", registry=self.registry)
         self._started.set(time.time())
         self._known: dict[tuple[str, int], Counter] = {}
+        self._known_tasks: dict[str, tuple[Counter, Counter]] = {}
         self._known_latency: dict[str, Histogram] = {}
         self._actions: set[str] = set()
         self.registry.register(_Standing(app, service))
@@ -87,10 +88,13 @@ class Metrics:
 
     def predicted(self, project: str, filled: int, empty: int) -> None:
         """Count answered tasks."""
+        pair = self._known_tasks.get(project)
+        if pair is None:
+            pair = self._known_tasks[project] = (self._tasks.labels(project, "yes"), self._tasks.labels(project, "no"))
         if filled:
-            self._tasks.labels(project, "yes").inc(filled)
+            pair[0].inc(filled)
         if empty:
-            self._tasks.labels(project, "no").inc(empty)
+            pair[1].inc(empty)
 
     def fault(self, project: str, fault: Fault) -> None:
         """Count one fault."""

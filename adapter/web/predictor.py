@@ -138,7 +138,7 @@ class Predictor:
             job.results += results
             with self._count:
                 self._waiting -= len(part)
-            if len(job.results) < len(job.request.tasks) and not job.future.cancelled():
+            if len(job.results) < len(job.request.tasks) and not job.future.done():
                 self._jobs.put(job)
             else:
                 with self._count:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class FakeBundle:
 
     def __init__(self, spam: float = 0.9) -> None:
         self.spam = spam
+        self.gate = threading.Event()
         self.sizes: list[int] = []
         self.seen: list[dict[str, Any]] = []
 
@@ -43,8 +45,8 @@ class FakeBundle:
             text = example["text"]
             if "boom" in text:
                 raise RuntimeError("the model burst at /secret/place")
-            if "slow" in text:
-                time.sleep(0.2)
+            if "gate" in text:
+                assert self.gate.wait(10)
             p = np.nan if "nan" in text else self.spam if "spam" in text else 1 - self.spam
             rows.append((p, 1 - p))
         if "shape" in str(examples):

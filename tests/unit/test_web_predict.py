@@ -13,6 +13,7 @@ from web_support import BASIC, FakeBundle, Web, make_app, open_web, until
 
 from adapter.errors import ModelError, StoreError
 from adapter.label_studio.payloads import ProjectRef
+from adapter.web import fast
 from adapter.web import predictor as predictor_module
 
 
@@ -249,10 +250,11 @@ def test_a_store_that_is_gone_for_a_while_does_not_stop_predictions(web: Web, mo
 def test_more_than_can_wait_gets_empty_results_at_once(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predictor_module, "MOST_WAITING", 3)
     replies: list[Any] = []
-    slow = threading.Thread(target=lambda: replies.append(web.predict(*[visible(web, "slow spam")] * 3)))
+    slow = threading.Thread(target=lambda: replies.append(web.predict(*[visible(web, "gate spam")] * 3)))
     slow.start()
     until(lambda: web.service.waiting("spam") == 3)
     assert web.predict(visible(web, "spam")) == [empty()]
+    web.bundles["spam-1"].gate.set()
     slow.join()
     assert all(result["result"] for result in replies[0])
     assert any("too many tasks wait" in message for message in web.faults())
@@ -260,13 +262,14 @@ def test_more_than_can_wait_gets_empty_results_at_once(web: Web, monkeypatch: py
 
 
 def test_requests_that_come_together_share_one_call_of_the_model(web: Web) -> None:
-    first = threading.Thread(target=lambda: web.predict(visible(web, "slow spam")))
+    first = threading.Thread(target=lambda: web.predict(visible(web, "gate spam")))
     first.start()
     until(lambda: bool(web.bundles["spam-1"].sizes))
     others = [threading.Thread(target=lambda: web.predict(visible(web, "spam"))) for _ in range(4)]
     for other in others:
         other.start()
     until(lambda: web.service.waiting("spam") == 5)
+    web.bundles["spam-1"].gate.set()
     for thread in (first, *others):
         thread.join()
     assert web.bundles["spam-1"].sizes == [1, 4]
@@ -296,3 +299,13 @@ def test_our_own_file_addresses_reach_the_model_as_local_files(web: Web, tmp_pat
     seen = web.bundles["spam-1"].seen[0]
     assert (seen["image"], seen["inner"]) == ("hitl-file:a b.png", ["hitl-file:a b.png"])
     assert (seen["forged"], seen["raw"]) == (forged, None)
+
+
+def test_a_model_that_hangs_gets_empty_results_in_time(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast, "PREDICT_S", 0.05)
+    assert web.predict(visible(web, "gate spam")) == [empty()]
+    assert any("no answer within" in message for message in web.faults())
+    web.bundles["spam-1"].gate.set()
+    monkeypatch.setattr(fast, "PREDICT_S", 5.0)
+    assert web.predict(visible(web, "spam"))[0]["result"]
+    assert web.service.waiting("spam") == 0
