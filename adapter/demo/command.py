@@ -56,7 +56,7 @@ def demo(
             Child("web", [*start, "web"], needs=ready.is_set),
             Child("scheduler", [*start, "scheduler"], needs=ready.is_set),
         ],
-        write=lambda line: say(line) if " ended " in line or "cannot " in line else None,
+        write=lambda line: say(line) if " | ended by itself" in line or " | cannot be started" in line else None,
         logs=settings.home / "logs",
     )
     stop = threading.Event()

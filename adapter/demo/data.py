@@ -68,7 +68,7 @@ def write_demo(folder: Path, *, mails: int = 600, digits: int = 600, seed: int =
             "backend": {"path": backend},
             "blind": {"share": 0.15, "batch_share": 0.2},
             "window": {"size": 30, "low_water": 15},
-            "train": {"min_labels": 20, "min_new": 20},
+            "train": {"min_labels": 12, "min_new": 15},
             "flag": {"min_labels": 40},
         }
         _write(config / "projects" / f"{name}.yaml", yaml.safe_dump(settings, sort_keys=False))
