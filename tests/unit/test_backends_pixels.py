@@ -57,7 +57,7 @@ def test_a_decompression_bomb_is_not_decoded() -> None:
     started = time.perf_counter()
     assert not readable(Pixels(("image",)), uri(bomb))
     assert not readable(Pixels(("image",), max_pixels=16), uri(png(EDGE)))
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < 10.0  # decoding 3.6 thousand million pixels would take longer, if memory did
 
 
 @pytest.mark.parametrize("value", [None, 3, [], "data:", "data:image/png;base64,!!", "data:image/svg+xml,<svg/>"])
