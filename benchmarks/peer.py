@@ -1,7 +1,6 @@
 """The official ML backend server with the same scikit-learn model, for `benchmarks.predict --peer`.
 
-It runs in an environment of its own, with label-studio-ml (its repository's 2.0 server, or 1.0.9 from PyPI), gunicorn
-and scikit-learn, in this repository's folder:
+It runs in an environment of its own that has label-studio-ml, gunicorn and scikit-learn, in this repository's folder:
 
     gunicorn --workers 1 --threads 8 --bind 127.0.0.1:9095 benchmarks.peer:app
 
