@@ -74,8 +74,8 @@ def simulate(
     """Run the loop with simulated annotators who know the gold column, and account for every label."""
     from adapter.cli.show import progress
     from adapter.logs import configure_logging
-    from adapter.simulate.command import SimulateOptions
     from adapter.simulate.command import simulate as work
+    from adapter.simulate.options import SimulateOptions
 
     configure_logging("debug" if state_of(context).verbose else "warning")
     to_stdout = out is not None and str(out) == "-"

@@ -8,9 +8,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from adapter.app import App
 from adapter.bundle import load_factory
@@ -29,36 +28,12 @@ from adapter.simulate.account import (
     served_order,
 )
 from adapter.simulate.gold import GoldSet, split_gold
+from adapter.simulate.options import SimulateOptions
 from adapter.simulate.people import parse_people
 from adapter.stages.evidence import WEAK_NOTE
 from adapter.vocabulary import JsonObject, LabelSpace
 
 NAME = "simulation"
-
-
-@dataclass(frozen=True, slots=True)
-class SimulateOptions:
-    """What `hitl simulate` takes. budget: human annotations. batch: annotations between two turns of the loop, and
-    the work window. kills: how often web or scheduler are killed. drop_webhooks: every second webhook never arrives."""
-
-    data: Path
-    label_config: Path
-    gold: str
-    platform: Literal["label-studio", "memory"] = "memory"
-    lfs: str = ""
-    backend: str = "backends.linear:Linear"
-    annotators: str = ""
-    budget: int = 300
-    batch: int = 25
-    strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
-    seed: int = 0
-    test_share: float = 0.2
-    limit: int | None = None
-    seconds: float = 0.2
-    kills: int = 0
-    drop_webhooks: bool = False
-    home: Path | None = None
-    out: Path | None = None
 
 
 def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | None = None) -> JsonObject:

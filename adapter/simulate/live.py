@@ -34,7 +34,7 @@ from adapter.supervise import Child, Supervisor
 from adapter.vocabulary import PRIORITY_FIELD, TASK_KEY_FIELD
 
 if TYPE_CHECKING:
-    from adapter.simulate.command import SimulateOptions
+    from adapter.simulate.options import SimulateOptions
 
 IDLE_END_S = 60.0
 SETTLE_S = 60.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from adapter.stages.context import Project
 from adapter.stages.flag import SECOND_LOOK
+from adapter.stages.window import left_in_budget
 from adapter.store import Placement
 from adapter.vocabulary import FLAG_FIELD
 
@@ -64,8 +65,6 @@ def _doubted(project: Project, placements: dict[str, Placement]) -> dict[str, in
 
 def _affordable(project: Project) -> bool:
     """Whether the budget bears one more annotation."""
-    from adapter.stages.push import left_in_budget
-
     budget = project.settings.window.budget
     return budget is None or left_in_budget(project, budget) > 0
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import islice
 
 from adapter.errors import PlatformRejected
-from adapter.ports import PlatformTask
-from adapter.readers import content_digest
+from adapter.stages.adopt import adopt_tasks
 from adapter.stages.context import Project
+from adapter.stages.pull import pull
 from adapter.stages.reports import AttachReport
 from adapter.stages.setup import require_same_labels
-from adapter.store import Intent, NewRow
-from adapter.vocabulary import FLAG_FIELD, PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD
 
-OURS = frozenset({TASK_KEY_FIELD, REASON_FIELD, PRIORITY_FIELD, FLAG_FIELD})
 BATCH = 1000
 
 
@@ -23,8 +19,6 @@ def attach(project: Project, platform_id: int) -> AttachReport:
 
     Raises LabelConfigError when its labels are not ours, PlatformRejected when we are bound to another project.
     """
-    from adapter.stages.pull import pull
-
     there = project.platform.project(platform_id)
     require_same_labels(project.space, there)
     row = project.store.projects.ensure(project.name, project.space.digest)
@@ -62,37 +56,3 @@ def detach(project: Project) -> None:
     project.store.projects.set_mark(project.name, None)
     project.store.rankings.replace(project.name, [], "detached")  # it was made of tasks that were free then
     project.store.audit.append(project.name, "adapter", "detached", {"placements": len(placements)}, project.now())
-
-
-def adopt_tasks(project: Project, tasks: Sequence[PlatformTask]) -> int:
-    """Enter platform tasks into pool and ledger; return how many were new to the pool. A task that carries our key
-    keeps it."""
-    rows, places, skip = [], {}, project.settings.data.exclude
-    for task in tasks:
-        data = {key: value for key, value in task.data.items() if key not in OURS and key not in skip}
-        column = project.settings.data.id_column
-        key = task.key or (str(data[column]) if column and data.get(column) not in (None, "") else f"ls-{task.id}")
-        subgroup = {name: str(data[name]) for name in project.settings.data.subgroups if name in data}
-        rows.append(
-            NewRow(
-                id=key,
-                data=data,
-                content=content_digest(data, {column} if column else ()),
-                subgroup=subgroup,
-                line=task.id,
-            )
-        )
-        places[key] = task
-    if not rows:
-        return 0
-    added = project.store.tasks.add(project.name, rows, blind=project.is_blind)
-    known = {task.id: task for task in project.store.tasks.get(project.name, list(places))}
-    start = len(project.store.ledger.placements(project.name))
-    intents = [
-        Intent(key, start + number, "", places[key].overlap, known[key].blind)
-        for number, key in enumerate(places, start=1)
-        if key in known
-    ]
-    project.store.ledger.intend(project.name, intents)
-    project.store.ledger.landed(project.name, {intent.task_id: places[intent.task_id].id for intent in intents})
-    return added.new

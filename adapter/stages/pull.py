@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from adapter.errors import LabelError
 from adapter.kinds import kind_of
 from adapter.ports import PlatformAnnotation, PlatformTask
-from adapter.stages.attach import adopt_tasks
+from adapter.stages.adopt import adopt_tasks
 from adapter.stages.context import Project
 from adapter.stages.reports import PullReport
 from adapter.stages.setup import require_bound, told_if_deleted

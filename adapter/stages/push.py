@@ -18,6 +18,7 @@ from adapter.stages.evidence import Judge, current_judge, prelabel, weak_probabi
 from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
 from adapter.stages.setup import setup, told_if_deleted
+from adapter.stages.window import left_in_budget, open_placements, reserve
 from adapter.store import Intent, Placement
 from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Ranked, Task
 
@@ -54,12 +55,6 @@ def push(project: Project, *, connect: bool = False) -> PushReport:
     )
 
 
-def open_placements(project: Project) -> list[Placement]:
-    """Return the tasks that are in Label Studio and still need somebody, in priority order."""
-    rows = [p for p in project.store.ledger.placements(project.name) if not p.done and not p.gone]
-    return sorted(rows, key=lambda p: p.priority)
-
-
 def reconcile(project: Project, platform_id: int) -> int:
     """Complete a push that was interrupted: what landed is noted, surplus copies go, the rest is sent now."""
     pending = project.store.ledger.pending(project.name)
@@ -82,7 +77,7 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
         return 0, f"{len(waiting)} tasks are open, the low-water mark is {window.low_water}"
     room = window.size - len(waiting)
     if window.budget is not None:
-        room = min(room, left_in_budget(project, window.budget) - _reserve(project, window.budget))
+        room = min(room, left_in_budget(project, window.budget) - reserve(project, window.budget))
         if room <= 0:
             return 0, f"the budget of {window.budget} annotations is spent or given out"
     rows = _fresh(project, room)
@@ -108,25 +103,6 @@ def _fresh(project: Project, room: int) -> list[Ranked]:
             return rows[:room]
         rank(project)
     return []
-
-
-def left_in_budget(project: Project, budget: int) -> int:
-    """Return how many more annotations may be asked for: those made count, and those that open tasks still wait for."""
-    votes = project.store.annotations.voting(project.name)
-    made = sum(len(annotations) for annotations in votes.values())
-    waiting = sum(max(p.overlap - len(votes.get(p.task_id, ())), 0) for p in open_placements(project))
-    waiting += sum(intent.overlap for intent in project.store.ledger.pending(project.name))
-    return budget - made - waiting
-
-
-def _reserve(project: Project, budget: int) -> int:
-    """Return what new tasks must leave for second looks until most of the budget is spent; then it is free for all."""
-    share = project.settings.rank.flagged_share
-    if project.store.annotations.totals(project.name).votes >= (1 - share) * budget:
-        return 0
-    placements = project.store.ledger.placements(project.name)
-    spent = sum(max(p.overlap - 1, 0) for p in placements if not p.blind)
-    return max(int(share * budget) - spent, 0)
 
 
 def _within(intents: list[Intent], left: int) -> list[Intent]:

@@ -12,9 +12,9 @@ from adapter.core.intervals import wilson
 from adapter.stages.consolidate import SKILL_NOTE
 from adapter.stages.context import Project
 from adapter.stages.evidence import WEAK_NOTE, codes, people_labels, values_by_annotator
-from adapter.stages.push import left_in_budget, open_placements
 from adapter.stages.reports import Report
 from adapter.stages.train import due
+from adapter.stages.window import left_in_budget, open_placements
 from adapter.vocabulary import JsonObject
 
 GATE_NOTE = "gate"

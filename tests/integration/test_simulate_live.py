@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
-from adapter.simulate.command import SimulateOptions, simulate
+from adapter.simulate.command import simulate
+from adapter.simulate.options import SimulateOptions
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -11,7 +11,8 @@ import pytest
 from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
 from adapter.errors import DataError, LabelError
-from adapter.simulate.command import SimulateOptions, simulate
+from adapter.simulate.command import simulate
+from adapter.simulate.options import SimulateOptions
 from adapter.store import Store
 
 

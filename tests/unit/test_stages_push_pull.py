@@ -12,9 +12,10 @@ from adapter.stages.attach import attach, detach
 from adapter.stages.consolidate import consolidate
 from adapter.stages.ingest import ingest
 from adapter.stages.pull import pull
-from adapter.stages.push import open_placements, push
+from adapter.stages.push import push
 from adapter.stages.setup import setup
 from adapter.stages.vote import vote
+from adapter.stages.window import open_placements
 from adapter.vocabulary import REASON_FIELD, TASK_KEY_FIELD
 
 Make = Callable[..., Any]
