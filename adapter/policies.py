@@ -93,7 +93,8 @@ class TrainPolicy(Policy):
     min_labels: people's labels needed for the first model. min_new: new labels that start a training. max_wait_s:
     longest time that a smaller number of new labels waits. alpha: level of the promotion gate's one-sided exact McNemar
     test; the candidate is refused when it is significantly worse at this level, or worse in accuracy by more than
-    `tolerance`. weak: `auto` uses weak labels while cross-validation shows that they help, `always`, `never`.
+    `tolerance` and one standard error. weak: `auto` uses weak labels while cross-validation shows that they help,
+    `always`, `never`.
     """
 
     min_labels: Annotated[int, Field(ge=2)] = 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,8 +40,10 @@ def promotion(
     there; the first model is compared with it. Raises ValueError when the lengths differ.
 
     With at least `policy.min_gate` tasks the outcome is FAIL when the candidate is significantly worse (exact one-sided
-    McNemar at `policy.alpha`) or its accuracy is lower by more than `policy.tolerance`; else PASS. A first model is
-    judged against the baseline by the McNemar test alone: no better alternative is in use. With fewer tasks the
+    McNemar at `policy.alpha`), or when its accuracy is lower by more than `policy.tolerance` and one standard error of
+    the paired difference, sqrt(losses + wins) / n: on few tasks a single one is more than the tolerance, and refusing
+    for it would keep a poor model for long. Else PASS. A first model is judged against the baseline by the McNemar test
+    alone: no better alternative is in use. With fewer tasks the
     outcome is NOT_ENOUGH_DATA, and a provisional rule decides: a first model is promoted, because any model orders
     tasks better than none and every later one is judged; a successor is promoted when it is right at least as often
     as the current model on the tasks there are. `figures["promote"]` holds the decision in every case, see `promotes`.
@@ -82,12 +86,14 @@ def promotion(
         return _verdict(
             Outcome.FAIL, False, figures, f"Refused: {score}; significantly worse than {rival} (McNemar p = {p:.3g})."
         )
-    if current is not None and (other - right) / n > policy.tolerance + _SLACK:
+    error = math.sqrt(losses + wins) / n
+    if current is not None and (other - right) / n > policy.tolerance + error + _SLACK:
         return _verdict(
             Outcome.FAIL,
             False,
             figures,
-            f"Refused: {score}; its accuracy is lower by more than the tolerance of {policy.tolerance:g}.",
+            f"Refused: {score}; its accuracy is lower by more than the tolerance of {policy.tolerance:g} "
+            f"and a standard error of {error:.2g}.",
         )
     return _verdict(Outcome.PASS, True, figures, f"Promoted: {score}; not worse (McNemar p = {p:.3g}).")
 

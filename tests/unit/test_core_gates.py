@@ -58,14 +58,20 @@ def test_significantly_worse_candidate_is_refused() -> None:
 
 
 def test_candidate_below_the_tolerance_is_refused_without_significance() -> None:
-    # 100 tasks, 6 lost, 3 won: p = .25, accuracy lower by .03.
-    verdict = promotion(*pair(70, 6, 3, 21), POLICY)
+    # 100 tasks, 12 lost, 5 won: p = 9402 / 131072 = .072; lower by .07, tolerance and error are .02 + sqrt(17) / 100.
+    verdict = promotion(*pair(70, 12, 5, 13), POLICY)
+    assert verdict.figures["p_worse"] == pytest.approx(9402 / 131072)
     assert verdict.outcome is Outcome.FAIL
     assert "tolerance" in verdict.sentence
 
 
 def test_candidate_exactly_at_the_tolerance_passes() -> None:
     assert promotion(*pair(70, 5, 3, 22), POLICY).outcome is Outcome.PASS
+
+
+def test_one_task_of_few_is_no_reason_to_refuse() -> None:
+    # 37 tasks, 3 lost, 2 won: lower by .027, the error of that difference is sqrt(5) / 37 = .060.
+    assert promotion(*pair(20, 3, 2, 12), POLICY).outcome is Outcome.PASS
 
 
 def test_equal_models_pass() -> None:
