@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from adapter.label_studio.embedded import EmbeddedServer
 
 TIMEOUT_S = 30.0
+TRIES = 5
+PAUSE_S = 1.0
+_one_at_a_time = threading.Lock()
 _CSRF_FIELD = re.compile(r'name="csrfmiddlewaretoken"\s+value="([^"]+)"')
 
 
@@ -22,10 +27,23 @@ def make_annotator(server: EmbeddedServer, name: str) -> str:
     """Make an annotator on our server, or find the one made before, and return that user's token (a secret).
 
     name: an e-mail address, or a word that becomes one (`annotator_email`). The password follows from the server's own
-    (`annotator_password`), so nothing is kept.
+    (`annotator_password`), so nothing is kept. One user is made at a time, and a server that stumbles is asked again:
+    on SQLite several sign-ups at once can end in its error page. Raises the last error when TRIES were in vain.
     """
     email = annotator_email(name)
     password = annotator_password(server, name)
+    with _one_at_a_time:
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return _made_or_found(server, email, password)
+            except (PlatformUnreachable, PlatformRejected):
+                if not left:
+                    raise
+                time.sleep(PAUSE_S)
+    raise AssertionError("the last try returns or raises")
+
+
+def _made_or_found(server: EmbeddedServer, email: str, password: str) -> str:
     try:
         return token_by_password(server.url, email, password)
     except PlatformRefused:
