@@ -178,7 +178,9 @@ def test_an_annotator_corrects_a_prelabel_and_we_have_it_within_two_seconds(
     submitted = time.monotonic()
     there = lambda: sum(len(task.annotations) for task in project.platform.tasks(project.platform_id))  # noqa: E731
     until(lambda: project.store.annotations.totals("spam").votes > before, 10, f"not pulled; there: {there()}")
-    assert time.monotonic() - submitted < 2.0 + 0.5, "the page itself takes part of the time; two seconds are ours"
+    took = time.monotonic() - submitted
+    print(f"from the click to our store: {took:.2f} s")
+    assert took < 2.0
     [annotation] = [a for rows in project.store.annotations.voting("spam").values() for a in rows]
     task = project.store.tasks.get("spam", [annotation.task_id])[0]
     assert task.data["text"] in page
