@@ -166,7 +166,7 @@ class LiveRun:
             SETTLE_S,
             "not all annotations were pulled",
         )
-        self._await(lambda: self._quiet(), SETTLE_S, "the loop did not come to rest")
+        self._await(self._quiet, SETTLE_S, "the loop did not come to rest")
         self.supervisor.stop()
         self._keeper.join()
         # What the scheduler would do at its next tick; the accounting then sees a finished state.

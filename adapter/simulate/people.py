@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -170,10 +169,3 @@ def pace(person: Person, task_id: str, seed: int) -> float:
 def _dice(*parts: object) -> np.random.Generator:
     key = hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()
     return np.random.default_rng(int.from_bytes(key[:8], "big"))
-
-
-def people_table(people: Sequence[Person]) -> str:
-    """Return the annotators in one line, for the log."""
-    return json.dumps(
-        [{"name": p.name, "skill": p.skill, "seconds": p.seconds, "stored": len(p.stored)} for p in people]
-    )

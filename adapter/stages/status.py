@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from adapter.core.agreement import krippendorff_nominal
+from adapter.core.agreement import krippendorff_nominal, raw_agreement
 from adapter.core.intervals import wilson
 from adapter.stages.consolidate import SKILL_NOTE
 from adapter.stages.context import Project
@@ -16,8 +16,6 @@ from adapter.stages.reports import Report
 from adapter.stages.train import due
 from adapter.stages.window import left_in_budget, open_placements
 from adapter.vocabulary import JsonObject
-
-GATE_NOTE = "gate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +111,10 @@ def _agreement(project: Project) -> dict[str, JsonObject]:
             if project.is_blind(task_id)
         }
         units = [list(by.values()) for by in codes(control, votes).values() if len(by) > 1]
-        alpha = krippendorff_nominal(units) if units else math.nan
-        agreed = sum(len(set(unit)) == 1 for unit in units)
+        alpha, raw = krippendorff_nominal(units), raw_agreement(units)
         out[control.name] = {
             "alpha": None if math.isnan(alpha) else alpha,
-            "raw": agreed / len(units) if units else None,
+            "raw": None if math.isnan(raw) else raw,
             "n": len(units),
         }
     return out

@@ -15,6 +15,7 @@ import pytest
 
 from adapter.cli import main
 from adapter.scaffold import Wish, scaffold
+from adapter.simulate.relay import free_port
 
 SECRET = "abcdef0123456789abcdef0123456789abcdef01"
 
@@ -166,15 +167,6 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     command = f"{sys.executable} -m adapter model --help | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert "Traceback" not in done.stderr
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.slow

@@ -5,11 +5,10 @@ A conftest makes it available with `from real_server import label_studio`.
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 
 from adapter.label_studio.embedded import EmbeddedServer
+from adapter.simulate.relay import free_port
 
 _SERVER = pytest.StashKey[EmbeddedServer]()
 
@@ -30,11 +29,3 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         server.wait()
         stash[_SERVER] = server
     return stash[_SERVER]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
