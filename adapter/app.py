@@ -117,12 +117,14 @@ class App:
             return self._projects[name]
 
     def _build(self, name: str, settings: ProjectSettings) -> Project:
-        from adapter.label_studio.label_config import read_label_config
+        from adapter.label_studio.label_config import read_label_config, require_served
 
+        space = read_label_config(_under(self.settings.config, settings.label_config))
+        require_served(space, where=str(settings.label_config))
         return Project(
             name=name,
             settings=settings,
-            space=read_label_config(_under(self.settings.config, settings.label_config)),
+            space=space,
             store=self.store,
             artifacts=self.artifacts,
             columns=self.columns,

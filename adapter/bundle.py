@@ -115,12 +115,13 @@ class Bundle:
         return {name: tuple(about["labels"]) for name, about in self.meta["controls"].items()}
 
     def check(self, controls: Sequence[Control]) -> None:
-        """Raise ModelError if the model does not give these controls these labels, in this order."""
+        """Raise ModelError if the model learned one of these controls with other labels, or in another order. One that
+        it has not learned (too few labels by then) is no contradiction."""
         labels = self.labels
         for control in controls:
-            if labels.get(control.name) != control.labels:
+            if control.name in labels and labels[control.name] != control.labels:
                 raise ModelError(
-                    f"the model knows {list(labels.get(control.name, ()))} for '{control.name}', the label config has "
+                    f"the model knows {list(labels[control.name])} for '{control.name}', the label config has "
                     f"{list(control.labels)}",
                     where=control.name,
                     remedy="Train a new model, or restore the labels in the label config.",

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TypeAlias, overload
 
 from adapter.errors import FunctionsError, nearest
+from adapter.kinds import learned
 from adapter.loading import Loaded, load
 from adapter.vocabulary import Control, JsonObject, LabelSpace
 
@@ -141,7 +142,7 @@ def _place(function: LabelingFunction) -> str:
 
 def control_of(function: LabelingFunction, space: LabelSpace) -> Control:
     """Return the control that a function votes on. Raises FunctionsError if it names a wrong one or none."""
-    voted = [control for control in space.controls if control.labels]
+    voted = list(learned(space))
     names = [control.name for control in voted]
     if function.control is None:
         if len(voted) == 1:

@@ -39,7 +39,20 @@ def default_stages() -> dict[str, Stage]:
     return {verb: _lazy(module, function) for verb, (module, function) in verbs.items()}
 
 
-_VERBS = ("ingest", "setup", "pull", "vote", "consolidate", "flag", "rank", "push", "train")
+_VERBS = (
+    "ingest",
+    "setup",
+    "pull",
+    "vote",
+    "consolidate",
+    "gates",
+    "flag",
+    "rank",
+    "push",
+    "route",
+    "review",
+    "train",
+)
 
 
 def _lazy(module: str, function: str) -> Stage:
@@ -91,6 +104,7 @@ class LoopRunner:
         self._trouble: dict[str, _Trouble] = {}
         self._recorded: dict[str, tuple[Any, float]] = {}
         self._done: dict[str, str] = {}
+        self._paused: list[str] = []  # controls that accept no single votes, as the gates last said
         self._standing = False
         self._connected = False
 
@@ -147,14 +161,28 @@ class LoopRunner:
                 self._done.pop("rank", None)  # the ranking is used up in part
             return report
 
-        return self._run("push", push)
+        return self._run("push", push) and self._where_enabled("route") and self._where_enabled("review")
+
+    def _where_enabled(self, verb: str) -> bool:
+        """Run a verb that a project asks for in its settings; true where it does not."""
+        policy = getattr(self.project.settings, {"route": "routing", "review": "review"}[verb])
+        if not policy.enabled:
+            return True
+        return self._run(verb, lambda: self._stages[verb](self.project))
 
     def _consolidate(self) -> bool:
         if not self._pool():
             return True
         if not self._run("vote", lambda: self._stages["vote"](self.project)):
             return False
-        return self._once("consolidate", (self._people(), self.project.store.columns.versions(self.name, "votes")))
+        votes = self.project.store.columns.versions(self.name, "votes")
+        said = (self._people(), votes, self._decisions())
+        if not self._once("consolidate", (*said, self._paused)):
+            return False
+        before = self._paused
+        ran = self._once("gates", said)
+        # A gate that fails or passes now changes which labels stand: not in half a minute, now.
+        return ran and (self._paused == before or self._once("consolidate", (*said, self._paused)))
 
     def _flag(self) -> bool:
         return not self._pool() or self._run("flag", lambda: self._stages["flag"](self.project))
@@ -182,7 +210,12 @@ class LoopRunner:
         key = repr(state)
         if self._done.get(job) == key:
             return True
-        ran = self._run(job, lambda: self._stages[job](self.project))
+        def work() -> Any:
+            report = self._stages[job](self.project)
+            self._paused = sorted(getattr(report, "paused", self._paused))
+            return report
+
+        ran = self._run(job, work)
         if ran:
             self._done[job] = key
         return ran
@@ -217,6 +250,13 @@ class LoopRunner:
 
     def _people(self) -> tuple[str, int]:
         return (self.project.store.annotations.digest(self.name), self._pool())
+
+    def _decisions(self) -> Any:
+        """What reviewers decided and what is known to be true: it changes the consensus as people's votes do."""
+        store = self.project.store
+        reviews = [(r.annotation, r.control, r.decision, r.value) for r in store.reviews.all(self.name)]
+        gold = [(g.task_id, g.control, g.value) for g in store.gold.all(self.name)]
+        return reviews, gold
 
     def _ranking_state(self) -> Any:
         columns = self.project.store.columns

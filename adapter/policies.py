@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from adapter.errors import nearest
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -35,12 +37,14 @@ class BlindPolicy(Policy):
 class WindowPolicy(Policy):
     """The work window: the tasks that are open in Label Studio at one time.
 
-    size: open tasks after a top-up. low_water: open tasks below which it is topped up. budget: human decisions
-    (annotations) after which nothing more is pushed; None for no limit.
+    size: open tasks after a top-up. low_water: open tasks below which it is topped up. overlap: people who are asked
+    for a task from the start. budget: human decisions (annotations) after which nothing more is pushed; None for no
+    limit.
     """
 
     size: Annotated[int, Field(ge=1, le=100_000)] = 200
     low_water: Annotated[int, Field(ge=0, le=100_000)] = 100
+    overlap: Annotated[int, Field(ge=1, le=20)] = 1
     budget: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -62,12 +66,15 @@ class ConsolidatePolicy(Policy):
     """How votes become a consensus.
 
     people_threshold: posterior from which people's consensus stands; below it one more person is asked. max_people:
-    most people asked for one task. consolidator: `best` (on the blind sample), `majority` or `label-model`.
-    min_gold: blind labels needed before `best` may leave majority.
+    most people asked for one task. people_method: how people's votes become one: `auto` (the kind's safe default, or
+    the best on gold tasks once there are `min_gold` of them) or the name of a method as `hitl kinds` lists them.
+    consolidator: of functions' votes: `best` (on the blind sample), `majority` or `label-model`. min_gold: blind
+    labels needed before `best` may leave majority.
     """
 
     people_threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.75
     max_people: Annotated[int, Field(ge=1, le=20)] = 3
+    people_method: str = "auto"
     consolidator: Literal["best", "majority", "label-model"] = "best"
     min_gold: Annotated[int, Field(ge=1)] = 20
     seed: int = 0
@@ -106,3 +113,153 @@ class TrainPolicy(Policy):
     weak: Literal["auto", "always", "never"] = "auto"
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     seed: int = 0
+
+
+class AgreementPolicy(Policy):
+    """The gate on agreement between people, on the blind tasks that several of them labelled.
+
+    nature: of the task: `objective` asks for .8 and `subjective` for .6, unless `threshold` says otherwise;
+    `thresholds` sets single controls. The gate compares the *lower* confidence bound of the kind's headline
+    statistic. level: of that one-sided bound. rounds: bootstrap resamples of tasks. min_units: doubly labelled tasks
+    below which nothing is said. by_class, by_subgroup: also hold the gate for each of them (those with fewer than
+    min_units say "not enough data"). on_fail: `pause` stops accepting labels on one person's word until the gate
+    passes again, `report` only says so.
+    """
+
+    nature: Literal["objective", "subjective"] = "objective"
+    threshold: Share | None = None
+    thresholds: dict[str, Share] = Field(default_factory=dict)
+    level: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    rounds: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    min_units: Annotated[int, Field(ge=5)] = 30
+    by_class: bool = True
+    by_subgroup: bool = True
+    on_fail: Literal["pause", "report"] = "pause"
+    seed: int = 0
+
+
+class Rule(Policy):
+    """One routing rule: the first that fits a task decides. when: `always`, `hard` (uncertainty or disagreement at or
+    above `at_least`), `class` (the model's likeliest label is one of `labels`), `subgroup` (a subgroup attribute
+    `field` is one of `labels`). to: `skilled` (accuracy at or above `accuracy`), `good-at` (the same on that label),
+    `anyone`, or `tier:<name>`. judged: items on which a person's accuracy must have been judged; with fewer nobody
+    counts as skilled or good."""
+
+    when: Literal["always", "hard", "class", "subgroup"] = "always"
+    to: str = "anyone"
+    at_least: Share = 0.7
+    accuracy: Share = 0.9
+    judged: Annotated[int, Field(ge=1)] = 10
+    labels: tuple[str, ...] = ()
+    field: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Rule:
+        if self.to not in ("skilled", "good-at", "anyone") and not (self.to.startswith("tier:") and self.to[5:]):
+            raise ValueError(
+                f"'{self.to}' is nobody. {nearest(self.to, ('skilled', 'good-at', 'anyone', 'tier:NAME'))}"
+            )
+        if self.when in ("class", "subgroup") and not self.labels:
+            raise ValueError(f"a rule `when: {self.when}` needs `labels`: it would never fit a task")
+        if self.when == "subgroup" and not self.field:
+            raise ValueError("a rule `when: subgroup` needs `field`: the subgroup attribute to look at")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The rule in words, for reports."""
+        case = {
+            "always": "every task",
+            "hard": f"hard tasks (from {self.at_least:g})",
+            "class": f"tasks that look like {', '.join(self.labels)}",
+            "subgroup": f"tasks with {self.field} {', '.join(self.labels)}",
+        }[self.when]
+        whom = {"skilled": "skilled people", "good-at": "people good at that label", "anyone": "anyone"}
+        return f"{case} to {whom.get(self.to, self.to.replace('tier:', 'tier '))}"
+
+
+class RoutingPolicy(Policy):
+    """Who labels what.
+
+    enabled: off, everybody is served the one queue. way: `views` gives each annotator a Data Manager view on the field
+    hitl_for (soft: anybody can open any view), `enterprise` uses Label Studio Enterprise's assignment (hard). rules:
+    the first that fits decides; a task that fits none goes to anyone.
+    router: `module:function` or `file.py:function` of a plain `@router` function that decides before the rules;
+    router_s: seconds that one of its calls may take. tiers: tier to annotators. gold_rate: share of each person's
+    tasks that are gold tasks. daily_cap: most tasks a person is given in a day (UTC); caps: the same for single
+    persons. ahead: tasks in each person's queue; when it runs dry, it takes from the longest other queue; keep: tasks
+    at the head of a queue that nobody takes, since the person may have opened them already. annotators: who takes
+    part; empty means everybody who has labelled or whom a tier names. idle_h: hours without a sign of life after which
+    a person's waiting tasks go to others; null for never. seed: of everything random.
+    """
+
+    enabled: bool = False
+    way: Literal["views", "enterprise"] = "views"
+    rules: tuple[Rule, ...] = ()
+    router: str = ""
+    router_s: Annotated[float, Field(gt=0, le=60)] = 1.0
+    tiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    gold_rate: Share = 0.05
+    daily_cap: Annotated[int, Field(ge=1)] | None = None
+    caps: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    ahead: Annotated[int, Field(ge=1, le=1000)] = 10
+    keep: Annotated[int, Field(ge=1, le=1000)] = 2
+    annotators: tuple[str, ...] = ()
+    idle_h: Annotated[float, Field(gt=0)] | None = 24.0
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _known(self) -> RoutingPolicy:
+        for rule in self.rules:
+            tier = rule.to.removeprefix("tier:")
+            if rule.to.startswith("tier:") and tier not in self.tiers:
+                raise ValueError(f"there is no tier '{tier}'. {nearest(tier, self.tiers) or 'Add it to `tiers`.'}")
+        named = (*self.annotators, *self.caps, *(name for members in self.tiers.values() for name in members))
+        for name in named:
+            if not name.strip() or name != name.strip() or ";" in name or not name.isprintable():
+                raise ValueError(
+                    f"{name!r} is no annotator's name: write it as Label Studio shows it, an e-mail address"
+                )
+        return self
+
+
+class ReviewPolicy(Policy):
+    """Which labels an expert looks at again.
+
+    enabled: keep a review project, "<title> · review", beside the project. There a reviewer submits the proposed labels
+    unchanged (accept), changes them (correct) or skips (reject). reviewers: whose decisions count, as Label Studio
+    names its users (e-mail); empty means any user of the review project. low_agreement: tasks on which people differ
+    (distance at or above `differ`, which is 0 for the same and 1 for nothing in common), and tasks without a consensus
+    after the most people were asked or the budget was spent. flagged: tasks with an open label issue. low_skill: tasks
+    that only people with a measured accuracy under this labelled; 0 for none. random_share: of all labelled tasks,
+    drawn by a seeded hash of the task id; the share of labels that hold is measured on it. Blind tasks are reviewed
+    where people differ or by that draw alone. size: most open reviews at a time. adjudicated_gold: whether decided
+    tasks become gold tasks (they then measure annotators). expert: accuracy with which a reviewer's decision enters the
+    consensus. seed: of the draw.
+    """
+
+    enabled: bool = False
+    reviewers: tuple[str, ...] = ()
+    low_agreement: bool = True
+    differ: Share = 0.5
+    flagged: bool = True
+    low_skill: Share = 0.7
+    random_share: Share = 0.02
+    size: Annotated[int, Field(ge=1, le=10_000)] = 50
+    adjudicated_gold: bool = True
+    expert: Annotated[float, Field(gt=0.5, le=1.0)] = 0.99
+    seed: int = 0
+
+
+class PeoplePolicy(Policy):
+    """What is measured of annotators.
+
+    min_items: judged items below which a figure is shown as "too few to say". outlier: a lead time is one when it lies
+    this many robust standard deviations from the person's own median (log scale). spam_level: level of the tests for
+    spam and copying, after correction for the number of people. pseudonyms: names in exports and on pages of others.
+    """
+
+    min_items: Annotated[int, Field(ge=1)] = 10
+    outlier: Annotated[float, Field(gt=0)] = 3.5
+    spam_level: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    pseudonyms: bool = True

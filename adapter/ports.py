@@ -115,6 +115,16 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
+class PlatformUser:
+    """A user of the platform. name: as `PlatformAnnotation.annotator` has it. active_at: when they last did anything
+    there, as far as the platform knows."""
+
+    id: int
+    name: str
+    active_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectedBackend:
     """An ML backend that is connected to a project. state: `CO` connected, `DI` disconnected, `ER` error."""
 
@@ -180,6 +190,11 @@ class Platform(Protocol):
         """Merge these fields into a task's data; the other fields stay."""
         ...
 
+    def update_tasks(self, project_id: int, data: Mapping[int, Mapping[str, str]]) -> None:
+        """Merge text fields into the data of many tasks (task id to field to text); tasks that are gone are passed
+        over. Tasks that get the same text share a request."""
+        ...
+
     def set_overlap(self, task_id: int, overlap: int) -> None:
         """Ask this many people for one task."""
         ...
@@ -209,6 +224,24 @@ class Platform(Protocol):
         its id."""
         ...
 
+    def ensure_queue(self, project_id: int, title: str, field: str, word: str, order: str) -> int:
+        """Make, or renew, a Data Manager view with the tasks whose data `field` holds `word` (capitals are as good as
+        small letters), in ascending numeric order of the data field `order`; return its id."""
+        ...
+
+    def users(self) -> list[PlatformUser]:
+        """Return the users whom the token may see."""
+        ...
+
+    def assign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Assign tasks to an annotator; one that is theirs already stays so. Raises PlatformRejected, with the way out,
+        where the platform has no assignment (Label Studio Community) or no such user."""
+        ...
+
+    def unassign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Take assigned tasks back; those that are not assigned are passed over. Raises as `assign`."""
+        ...
+
     def webhooks(self, project_id: int) -> list[Webhook]:
         """Return the project's webhooks."""
         ...
@@ -236,6 +269,20 @@ class Assignment:
     data: JsonObject
     prelabel: tuple[JsonObject, ...] = ()
     prelabel_version: str | None = None
+
+
+class Assigner(Protocol):
+    """How annotators are told which tasks are theirs: by a view of their own, or by assignment."""
+
+    def seat(self, project_id: int, people: Sequence[str]) -> dict[str, str]:
+        """Make sure that each of these people has a place to work; return where, as a path below the platform's
+        address."""
+        ...
+
+    def show(self, project_id: int, now: Mapping[int, Sequence[str]], before: Mapping[int, Sequence[str]]) -> None:
+        """Make tasks those of the people named in `now` (platform task id to names), where `before` says whose they
+        were at last sight; nobody's where the names are empty. The same again changes nothing."""
+        ...
 
 
 class Desk(Protocol):

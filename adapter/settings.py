@@ -8,7 +8,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
+from adapter.policies import (
+    AgreementPolicy,
+    BlindPolicy,
+    ConsolidatePolicy,
+    FlagPolicy,
+    PeoplePolicy,
+    RankPolicy,
+    ReviewPolicy,
+    RoutingPolicy,
+    TrainPolicy,
+    WindowPolicy,
+)
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -111,6 +122,10 @@ class ProjectSettings(Section):
     consolidate: ConsolidatePolicy = ConsolidatePolicy()
     flag: FlagPolicy = FlagPolicy()
     train: TrainPolicy = TrainPolicy()
+    agreement: AgreementPolicy = AgreementPolicy()
+    routing: RoutingPolicy = RoutingPolicy()
+    review: ReviewPolicy = ReviewPolicy()
+    people: PeoplePolicy = PeoplePolicy()
 
 
 class Settings(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,8 +11,8 @@ from typing import Any, TypeAlias
 
 JsonObject: TypeAlias = Mapping[str, Any]
 
-# The canonical value of one control, as its kind defines it. Choices: a tuple of label names in the label config's
-# order.
+# The canonical value of one control, as its kind defines it: choices a tuple of label names in the label config's
+# order, a rating a whole number, text a tuple of strings, spans and boxes a tuple of regions, ...
 # A value survives JSON; `Kind.canonical` restores the tuple after a trip through the store.
 Value: TypeAlias = Any
 
@@ -23,6 +24,13 @@ PRIORITY_FIELD = "hitl_priority"
 """Field of a Label Studio task's data with its place in the order: 1 is served first."""
 FLAG_FIELD = "hitl_flag"
 """Field of a Label Studio task's data that the view "Suspected errors" filters on."""
+SAID_FIELD = "hitl_said"
+"""Field of a review task's data: what people said of the task, in words."""
+ASSIGNEE_FIELD = "hitl_for"
+"""Field of a Label Studio task's data that says who should label it: names between semicolons, `;ann@x;bob@y;`, empty
+for anybody. Each annotator's view filters on it."""
+OUR_FIELDS = frozenset({TASK_KEY_FIELD, REASON_FIELD, PRIORITY_FIELD, FLAG_FIELD, SAID_FIELD, ASSIGNEE_FIELD})
+"""Fields that we write into Label Studio tasks; a user's data may not bring its own."""
 
 
 class SourceKind(StrEnum):
@@ -48,8 +56,11 @@ class Control:
     """One control of a label config, such as `<Choices name="spam" toName="text">`.
 
     kind: name of its kind (a file in `adapter/kinds`). labels: in the config's order; empty if the kind lists none.
-    object_tag and field: the object it points at, `Text` and `text` for `<Text value="$text"/>`.
-    multiple: whether several labels may hold at once.
+    object_tag and field: the object it points at, `Text` and `text` for `<Text value="$text"/>`; the first, where it
+    points at several (`to_name` keeps the config's words, `fields` has all). multiple: whether several labels may hold
+    at once. tag: Label Studio's, `Choices`. options: what else the kind read from the config, JSON. inner: for a
+    control that is asked of each region, the control that is asked there. shown_when: conditions under which the page
+    shows it; all must hold.
     """
 
     name: str
@@ -60,15 +71,41 @@ class Control:
     labels: tuple[str, ...] = ()
     multiple: bool = False
     required: bool = False
+    tag: str = ""
+    fields: tuple[str, ...] = ()
+    options: JsonObject = dataclasses.field(default_factory=dict, hash=False)  # `field` is an attribute here
+    inner: Control | None = None
+    shown_when: tuple[Shown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A condition of `visibleWhen`. when: `choice-selected`, `choice-unselected`, `region-selected` or
+    `no-region-selected`. control: whose answer decides (whenTagName), empty for any. labels: the answers
+    (whenChoiceValue or whenLabelValue), empty for any."""
+
+    when: str
+    control: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A control of the label config that we leave alone: its title, such as `<Chat name='chat'>`, and why. People may
+    use it; its answers stay whole in the raw annotations and count nowhere."""
+
+    title: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class LabelSpace:
-    """What a label config parses into. digest: sha256 of the canonical XML, hex."""
+    """What a label config parses into. digest: sha256 of the canonical XML, hex. unserved: controls that stay out."""
 
     controls: tuple[Control, ...]
     config: str
     digest: str
+    unserved: tuple[Unserved, ...] = ()
 
     def control(self, name: str) -> Control:
         """Return the control called `name`; raises KeyError."""
@@ -80,7 +117,8 @@ class LabelSpace:
     @property
     def fields(self) -> tuple[str, ...]:
         """The task fields that the controls' objects show, without repeats, in order."""
-        return tuple(dict.fromkeys(control.field for control in self.controls))
+        named = (control.fields or (control.field,) for control in self.controls)
+        return tuple(dict.fromkeys(field for fields in named for field in fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +171,10 @@ class Annotation:
 class Consensus:
     """The consolidated label of one control of one task, from people.
 
-    value None: no agreement; another person is needed (never a silent guess). probabilities: per label in the control's
-    order, shape (k,). support: annotator to that person's value.
+    value None: no agreement; another person is needed (never a silent guess). probabilities: per label in the
+    control's order, shape (k,); empty for kinds without a fixed list. support: annotator to that person's value.
+    method: what made it, such as `dawid-skene`, or `expert` for a reviewer's decision. proposal: where value is None,
+    what an adjudicator starts from; it never trains. why: in words, where value is None.
     """
 
     task_id: str
@@ -143,6 +183,60 @@ class Consensus:
     confidence: float
     probabilities: tuple[float, ...]
     support: Mapping[str, Value]
+    method: str = ""
+    proposal: Value | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldLabel:
+    """A known truth. origin: `given` (imported by the lead), `ground truth` (marked so in Label Studio) or
+    `adjudicated` (a reviewer's decision, by policy). by: who. Never shown to what is being evaluated, never pushed with
+    its answer."""
+
+    task_id: str
+    control: str
+    value: Value
+    origin: str
+    by: str
+    at: datetime
+
+
+class Decision(StrEnum):
+    """What a reviewer did with a task's proposed labels."""
+
+    ACCEPT = "accept"
+    CORRECT = "correct"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A reviewer's decision on one control of one task. proposed: what was on the page. value: what stands after it,
+    None if rejected (people are asked again). annotation: Label Studio's id of it, unique. why: why the task was in
+    review."""
+
+    task_id: str
+    control: str
+    reviewer: str
+    decision: Decision
+    proposed: Value | None
+    value: Value | None
+    annotation: int
+    why: str
+    at: datetime
+    lead_time: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A task given to an annotator. why: the rule, in words. at: when. done: answered or skipped by that person."""
+
+    task_id: str
+    annotator: str
+    why: str
+    at: datetime
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

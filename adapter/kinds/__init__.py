@@ -6,7 +6,8 @@ import functools
 import importlib
 import pkgutil
 
-from adapter.kinds.base import Kind
+from adapter.kinds.base import Kind, LabelKind, RegionKind
+from adapter.vocabulary import Control, LabelSpace
 
 
 @functools.cache
@@ -28,3 +29,28 @@ def kind_of(name: str) -> Kind:
 def kind_for_tag(tag: str) -> Kind | None:
     """Return the kind that serves a control tag such as `Choices`; None if none does."""
     return next((kind for kind in kinds().values() if tag in kind.tags), None)
+
+
+def label_kind(control: Control) -> LabelKind | None:
+    """Return the control's kind if its values are labels of a fixed list, which functions vote for and models learn;
+    None for regions, text, numbers and the like."""
+    kind = kind_of(control.kind)
+    return kind if control.labels and isinstance(kind, LabelKind) else None
+
+
+def region_kind(result_type: str) -> RegionKind | None:
+    """Return the kind that reads regions of a Label Studio result type such as `rectanglelabels`; None if none does."""
+    return next((kind for kind in kinds().values() if isinstance(kind, RegionKind) and result_type in kind.types), None)
+
+
+def learned(space: LabelSpace) -> tuple[Control, ...]:
+    """Return the controls that labeling functions vote on and models learn, in the config's order."""
+    return tuple(control for control in space.controls if label_kind(control) is not None)
+
+
+def label_kind_of(control: Control) -> LabelKind:
+    """Return the kind of a control that `learned` gave; raises KeyError for any other."""
+    kind = label_kind(control)
+    if kind is None:
+        raise KeyError(f"the values of '{control.name}' are not labels of a fixed list")
+    return kind

@@ -14,6 +14,7 @@ from adapter.ports import (
     PlatformPrediction,
     PlatformProject,
     PlatformTask,
+    PlatformUser,
     Webhook,
 )
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
@@ -126,6 +127,17 @@ def webhook(raw: Any) -> Webhook:
         header_names=tuple(sorted(headers)) if isinstance(headers, Mapping) else (),
         active=item.get("is_active") is True,
         send_payload=item.get("send_payload") is True,
+    )
+
+
+def user(raw: Any) -> PlatformUser:
+    """Return a user: the e-mail is the name, as with annotations."""
+    item = mapping(raw, "a user")
+    number = integer(item, "id")
+    return PlatformUser(
+        id=number,
+        name=str(item.get("email") or f"user:{number}"),
+        active_at=moment(item, "last_activity") if item.get("last_activity") else None,
     )
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from adapter.errors import PlatformRejected
-from adapter.label_studio import imports, parse
+from adapter.errors import PlatformRejected, nearest
+from adapter.label_studio import assign, imports, parse
 from adapter.label_studio.client import Client, server_time
 from adapter.label_studio.listing import chunks_of_values, condition, pages
 from adapter.label_studio.mark import Mark, advance
@@ -22,6 +22,7 @@ from adapter.ports import (
     PlatformPrediction,
     PlatformProject,
     PlatformTask,
+    PlatformUser,
     Webhook,
 )
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
@@ -190,6 +191,10 @@ class LabelStudioPlatform:
         there = parse.mapping(parse.mapping(self._client.patch(path, {}), "a task").get("data"), "a task's data")
         self._client.patch(path, {"data": {**there, **data}})
 
+    def update_tasks(self, project_id: int, data: Mapping[int, Mapping[str, str]]) -> None:
+        """Merge text fields into the data of many tasks; one request for each field, text and 1,000 tasks."""
+        assign.update_tasks(self._client, project_id, data, one_by_one=self.update_task_data)
+
     def set_overlap(self, task_id: int, overlap: int) -> None:
         """Ask this many people for one task."""
         if overlap < 1:
@@ -272,6 +277,36 @@ class LabelStudioPlatform:
                 return parse.integer(view, "id")
         made = self._client.post("/api/dm/views/", {"project": project_id, "data": data})
         return parse.integer(parse.mapping(made, "a view"), "id")
+
+    def ensure_queue(self, project_id: int, title: str, field: str, word: str, order: str) -> int:
+        """Make, or renew, the view of one annotator's queue; return its id."""
+        return assign.ensure_queue(
+            self._client, project_id, title, field, word, order, views=self._of_project("/api/dm/views/", project_id)
+        )
+
+    def users(self) -> list[PlatformUser]:
+        """Return the users of the organisation."""
+        return [parse.user(raw) for raw in parse.items(self._client.get("/api/users/"))]
+
+    def assign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Assign tasks to an annotator: Label Studio Enterprise only."""
+        if task_ids:
+            assign.assign(self._client, project_id, self._user_id(project_id, annotator), task_ids)
+
+    def unassign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Take assigned tasks back: Label Studio Enterprise only."""
+        if task_ids:
+            assign.unassign(self._client, project_id, self._user_id(project_id, annotator), task_ids)
+
+    def _user_id(self, project_id: int, annotator: str) -> int:
+        self.project(project_id)  # so that a 404 to come means that there is no assignment, not that it is gone
+        known = {user.name: user.id for user in self.users()}
+        if annotator not in known:
+            raise PlatformRejected(
+                f"Label Studio has no user '{annotator}'",
+                remedy=f"{nearest(annotator, known)} Invite them, or mend `routing` in the settings.".strip(),
+            )
+        return known[annotator]
 
     def webhooks(self, project_id: int) -> list[Webhook]:
         """Return the project's webhooks."""

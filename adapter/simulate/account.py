@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
 from adapter.bundle import Bundle
-from adapter.kinds import kind_of
+from adapter.kinds import kind_of, label_kind_of
+from adapter.kinds.dependence import visible
 from adapter.ports import PlatformPrediction, PlatformTask
 from adapter.simulate.gold import GoldSet
 from adapter.stages.context import Project
-from adapter.stages.evidence import people_labels, restored
+from adapter.stages.evidence import SKILL_NOTE, people_labels, restored, values_by_annotator
 from adapter.vocabulary import Control, JsonObject, ModelState, ModelVersion, Value
 
 CHUNK = 5_000
@@ -52,7 +55,11 @@ def compare_with_server(
         wanted = {
             control.name: kind_of(control.kind).read(control, annotation.result) for control in project.space.controls
         }
-        wanted = {name: value for name, value in wanted.items() if value is not None}
+        wanted = {
+            name: value
+            for name, value in wanted.items()
+            if value is not None and visible(project.space, project.space.control(name), wanted)
+        }
         if mine is None or mine.task_id != task.key or _plain(mine.values) != _plain(wanted):
             lost.append(number)
     lost += [row.submitted for row in served if row.submitted not in theirs]
@@ -75,8 +82,8 @@ def compare_with_server(
     }
 
 
-def _plain(values: Mapping[str, Value]) -> dict[str, list[str]]:
-    return {name: list(value) for name, value in values.items()}
+def _plain(values: Mapping[str, Value]) -> dict[str, Any]:
+    return {name: json.loads(json.dumps(value)) for name, value in values.items()}
 
 
 def served_order(served: Sequence[Served], *, asked_again: set[int]) -> JsonObject:
@@ -149,7 +156,7 @@ def pool_accuracy(project: Project, bundle: Bundle, control: Control, gold: Gold
 
 
 def _decided(bundle: Bundle, control: Control, examples: Sequence[JsonObject]) -> list[Value | None]:
-    kind = kind_of(control.kind)
+    kind = label_kind_of(control)
     rows = bundle.predict(examples)[control.name]
     return [None if np.isnan(row).any() else kind.decide(control, row)[0] for row in rows]
 
@@ -162,10 +169,14 @@ def flags_found(project: Project, control: Control, gold: GoldSet) -> JsonObject
     true = 0
     for item in raised:
         given = item.evidence.get("given")
-        labels = tuple(given) if isinstance(given, list | tuple) else (given,)
-        true += labels != tuple(gold.gold[item.task_id])
+        truth = gold.gold[item.task_id]
+        true += _texts(given) != _texts(truth)
     by_reason = Counter(str(f.reason) for f in project.store.flags.all(project.name))
     return {"found": len(raised), "true": true, "by_reason": dict(by_reason)}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(item) for item in (value if isinstance(value, list | tuple) else (value,)))
 
 
 def model_rows(models: Sequence[ModelVersion]) -> list[JsonObject]:
@@ -181,3 +192,76 @@ def model_rows(models: Sequence[ModelVersion]) -> list[JsonObject]:
         }
         for m in models
     ]
+
+
+def consensus_found(project: Project, control: Control, gold: GoldSet) -> JsonObject:
+    """Compare people's consensus with gold, by the kind's own statistics.
+
+    exact: share of decided tasks that are exactly right, of `n`; as_proposed: the same with the proposals of undecided
+    tasks counted as labels. people: annotations for each decided task. statistics: of `Kind.pair_counts`.
+    """
+    kind = kind_of(control.kind)
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    decided = exact = proposed = total = votes = 0
+    for row in project.store.consensus.all(project.name, control.name):
+        if row.task_id not in gold.gold:
+            continue
+        total += 1
+        votes += len(row.support)
+        truth = gold.gold[row.task_id]
+        said = row.value if row.value is not None else row.proposal
+        if said is None:
+            continue
+        value = restored(control, said)
+        right = kind.distance(control, value, truth) == 0
+        proposed += right
+        if row.value is None:
+            continue
+        decided += 1
+        exact += right
+        for name, (top, bottom) in kind.pair_counts(control, value, truth).items():
+            sums[name][0] += top
+            sums[name][1] += bottom
+    return {
+        "n": decided,
+        "undecided": total - decided,
+        "exact": exact / decided if decided else None,
+        "as_proposed": proposed / total if total else None,
+        "people": votes / total if total else None,
+        "statistics": {name: top / bottom for name, (top, bottom) in sorted(sums.items()) if bottom},
+    }
+
+
+def skills_found(project: Project, control: Control, gold: GoldSet, *, least: int = 10) -> JsonObject:
+    """Compare the estimated skill of annotators with their true mean similarity to gold (for labels: accuracy).
+
+    spearman: rank correlation over the annotators with at least `least` annotated tasks, None under three of them.
+    """
+    from scipy.stats import spearmanr
+
+    kind = kind_of(control.kind)
+    true: dict[str, list[float]] = defaultdict(list)
+    for task_id, said in project.store.annotations.voting(project.name).items():
+        for who, value in values_by_annotator(said, control).items():
+            true[who].append(1.0 - kind.distance(control, value, gold.gold[task_id]))
+    skills = project.store.projects.notes(project.name).get(SKILL_NOTE, {}).get(control.name, {})
+    judged = sorted(who for who, scores in true.items() if len(scores) >= least and who in skills)
+    pairs = [(float(skills[who]["accuracy"]), float(np.mean(true[who]))) for who in judged]
+    spread = len(pairs) > 2 and len({a for a, _ in pairs}) > 1 and len({b for _, b in pairs}) > 1
+    return {
+        "annotators": len(true),
+        "judged": len(judged),
+        "spearman": float(spearmanr(pairs).statistic) if spread else None,
+        "inside_interval": (
+            float(
+                np.mean(
+                    [
+                        skills[who]["lower"] <= b <= skills[who]["upper"]
+                        for who, (_, b) in zip(judged, pairs, strict=True)
+                    ]
+                )
+            )
+            if judged
+            else None
+        ),
+    }

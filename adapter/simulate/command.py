@@ -13,25 +13,29 @@ from typing import Any
 
 from adapter.app import App
 from adapter.bundle import load_factory
-from adapter.errors import DataError, SettingsError
-from adapter.label_studio.label_config import read_label_config
+from adapter.errors import DataError, SettingsError, nearest
+from adapter.kinds import label_kind
+from adapter.label_studio.label_config import read_label_config, require_served
 from adapter.labeling import discover
 from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
 from adapter.settings import BackendSettings, DataSettings, ProjectSettings, Settings
 from adapter.simulate.account import (
     Served,
     compare_with_server,
+    consensus_found,
     curve,
     flags_found,
     model_rows,
     pool_accuracy,
     served_order,
+    skills_found,
 )
 from adapter.simulate.gold import GoldSet, split_gold
 from adapter.simulate.options import SimulateOptions
 from adapter.simulate.people import parse_people
+from adapter.stages.consolidate import METHOD_NOTE
 from adapter.stages.evidence import WEAK_NOTE
-from adapter.vocabulary import JsonObject, LabelSpace
+from adapter.vocabulary import Control, JsonObject, LabelSpace
 
 NAME = "simulation"
 
@@ -39,23 +43,25 @@ NAME = "simulation"
 def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | None = None) -> JsonObject:
     """Run the loop and return its account; writes it to `options.out` too. A temporary data folder is removed at the
     end."""
-    space = _space(options.label_config)
+    space = read_label_config(options.label_config)
+    require_served(space, where=str(options.label_config))
     load_factory(options.backend, where="--backend")  # before a server is started or anybody has worked
     if options.lfs:
         discover(str(Path(options.lfs).resolve()))
     folder = options.home or Path(tempfile.mkdtemp(prefix="hitl-simulate-"))
     started = time.perf_counter()
     try:
+        control = chosen_control(space, options.control)
         gold = split_gold(
             options.data,
-            space.controls[0],
+            control,
             options.gold,
             folder / "gold-free",
             test_share=options.test_share,
             seed=options.seed,
             limit=options.limit,
         )
-        people = parse_people(options.annotators, seconds=options.seconds)
+        people = parse_people(options.annotators, seconds=options.seconds, workers=options.workers)
         if options.platform == "memory":
             from adapter.simulate.memory import run_in_memory
 
@@ -90,15 +96,12 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
     return account
 
 
-def _space(path: Path) -> LabelSpace:
-    space = read_label_config(path)
-    if len(space.controls) != 1:
-        raise DataError(
-            f"it has {len(space.controls)} controls",
-            where=str(path),
-            remedy="A simulation has one gold column: give a label config with one control.",
-        )
-    return space
+def chosen_control(space: LabelSpace, name: str) -> Control:
+    """Return the control that the gold column is about: the one called `name`, or the first. Raises DataError."""
+    names = [control.name for control in space.controls]
+    if name and name not in names:
+        raise DataError(f"there is no control '{name}'", where="--control", remedy=nearest(name, names))
+    return space.control(name or names[0])
 
 
 def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, space: LabelSpace) -> Settings:
@@ -117,9 +120,16 @@ def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, s
         labeling_functions=str(Path(options.lfs).resolve()) if options.lfs else "none",
         backend=BackendSettings(path=options.backend),
         blind=BlindPolicy(seed=options.seed),
-        window=WindowPolicy(size=options.batch, low_water=max(options.batch // 2, 1), budget=options.budget),
+        window=WindowPolicy(
+            size=options.batch,
+            low_water=max(options.batch // 2, 1),
+            overlap=options.overlap,
+            budget=options.budget,
+        ),
         rank=RankPolicy(strategy=options.strategy, seed=options.seed),
-        consolidate=ConsolidatePolicy(seed=options.seed),
+        consolidate=ConsolidatePolicy(
+            people_threshold=options.threshold, max_people=max(options.most, options.overlap), seed=options.seed
+        ),
         flag=FlagPolicy(seed=options.seed, min_labels=max(40, options.batch)),
         train=TrainPolicy(
             min_labels=min(20, options.budget), min_new=options.batch, max_wait_s=60, seed=options.seed, min_gate=5
@@ -132,7 +142,7 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
     from adapter.bundle import Bundle
 
     project = app.project(NAME)
-    control = project.space.controls[0]
+    control = chosen_control(project.space, options.control)
     platform_id = project.platform_id
     assert platform_id is not None
     tasks = list(project.platform.tasks(platform_id))
@@ -140,10 +150,10 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
     totals = project.store.annotations.totals(project.name)
     again = {p.platform_id for p in project.store.ledger.placements(project.name) if p.overlap > 1}
     models = project.store.models.all(project.name)
-    points = curve(project, control, gold)
+    points = curve(project, control, gold) if label_kind(control) is not None else []
     current = project.store.models.current(project.name)
     final = None
-    if current is not None:
+    if current is not None and control.name in current.metrics.get("labels", {}):
         bundle = Bundle.load(project.artifacts.get_folder(current.uri), places=project.places)
         final = pool_accuracy(project, bundle, control, gold, None)
     weak = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name, {})
@@ -155,6 +165,9 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
         "curve": points,
         "models": model_rows(models),
         "flags": flags_found(project, control, gold),
+        "consensus": consensus_found(project, control, gold),
+        "skills": skills_found(project, control, gold),
+        "methods": project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name, {}),
         "weak": weak.get("table", []),
         "pool_accuracy": final,
         "order": served_order(served, asked_again=again),

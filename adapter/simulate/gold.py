@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapter.errors import DataError, LabelError
-from adapter.kinds import kind_of
+from adapter.kinds import kind_of, label_kind
 from adapter.readers import Reject, content_digest, read_rows
 from adapter.vocabulary import Control, JsonObject, Value
 
@@ -72,13 +72,22 @@ def split_gold(
 
 
 def _gold_value(control: Control, raw: Any, where: str) -> Value:
-    text = str(raw).strip()
-    labels = [part.strip() for part in text.split("|")] if control.multiple else [text]
+    """Return a gold value: labels as text (several with | between them), other kinds as JSON or plain text."""
+    kind = kind_of(control.kind)
+    given: Any = raw
+    if label_kind(control) is not None:
+        text = str(raw).strip()
+        given = [part.strip() for part in text.split("|")] if control.multiple else text
+    elif isinstance(raw, str) and raw[:1] in "[{":
+        try:
+            given = json.loads(raw)
+        except ValueError:
+            given = raw
     try:
-        return kind_of(control.kind).canonical(control, labels)
+        return kind.canonical(control, given)
     except LabelError as error:
         raise LabelError(
-            f"gold label '{text}' is not in the label config",
+            f"gold value '{str(raw).strip()[:60]}' does not fit the label config: {error.what}",
             where=where,
             remedy=error.remedy or f"Labels: {', '.join(control.labels)}.",
         ) from error

@@ -10,7 +10,10 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
     """What `hitl simulate` takes. budget: human annotations. batch: annotations between two turns of the loop, and
-    the work window. kills: how often web or scheduler are killed. drop_webhooks: every second webhook never arrives."""
+    the work window. control: the one that `gold` is about; empty for the first. workers: replay stored votes by who
+    gave them, each in a queue of their own. overlap: people asked for a task from the start; most: at most;
+    threshold: of the consensus, under which one more is asked. kills: how often web or scheduler are killed.
+    drop_webhooks: every second webhook never arrives."""
 
     data: Path
     label_config: Path
@@ -26,6 +29,11 @@ class SimulateOptions:
     test_share: float = 0.2
     limit: int | None = None
     seconds: float = 0.2
+    control: str = ""
+    workers: bool = False
+    overlap: int = 1
+    most: int = 3
+    threshold: float = 0.75
     kills: int = 0
     drop_webhooks: bool = False
     home: Path | None = None

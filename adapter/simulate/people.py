@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import yaml
 
-from adapter.errors import DataError, nearest
+from adapter.errors import DataError, LabelError, nearest
+from adapter.kinds import kind_of
+from adapter.simulate.slips import slip
 from adapter.vocabulary import Control, Value
 
 DEFAULT_SKILLS = (0.98, 0.95, 0.85)
+Vote: TypeAlias = tuple[str, str, Any]
+"""Task, annotator, what that annotator said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class Person:
 
     skill: share of labels that are right; errors fall on the other labels evenly. confusion: gold label to label to
     probability; replaces skill. seconds: median time for one task, in seconds of the simulation. skip: share skipped.
-    stored: task to that person's stored label, which is replayed instead.
+    stored: task to what that person said of it, as the file has it (labels, or a value of the control's kind); it is
+    replayed instead.
     """
 
     name: str
@@ -35,20 +42,27 @@ class Person:
     confusion: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     seconds: float = 1.0
     skip: float = 0.0
-    stored: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stored: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parse_people(spec: str, *, seconds: float = 1.0) -> list[Person]:
+def parse_people(spec: str, *, seconds: float = 1.0, workers: bool = False) -> list[Person]:
     """Return annotators from SPEC: a number (`3`), skills (`.98,.95,.85`), skill and seconds (`.98@2,.95@1`), a YAML
-    or JSON file with a list of {name, skill, confusion, seconds, skip}, or a CSV of stored votes with columns task,
-    annotator, label. Raises DataError with what is wrong and where."""
+    or JSON file with a list of {name, skill, confusion, seconds, skip}, or stored votes: a CSV with columns task,
+    annotator, label, or JSON lines of {task, annotator, value}.
+
+    workers: keep apart who gave a stored vote, one person each (routing then brings each task to those who labelled
+    it); else seats, see `_seats`. Raises DataError with what is wrong and where."""
     if not spec:
         return _skilled(DEFAULT_SKILLS, seconds)
     path = Path(spec)
     if path.suffix in {".yaml", ".yml", ".json"}:
         return _from_file(path, seconds)
-    if path.suffix == ".csv":
-        return _stored_votes(path, seconds)
+    if path.suffix in {".csv", ".jsonl"}:
+        rows = _stored_csv(path) if path.suffix == ".csv" else _stored_lines(path)
+        votes = list(rows)
+        if not votes:
+            raise DataError("there are no votes", where=str(path), remedy="Write rows of task, annotator, label.")
+        return _workers(votes, seconds) if workers else _seats(votes, seconds)
     if spec.isdigit():
         count = int(spec)
         if not 1 <= count <= 100:
@@ -109,13 +123,7 @@ def _from_file(path: Path, seconds: float) -> list[Person]:
     return people
 
 
-def _stored_votes(path: Path, seconds: float) -> list[Person]:
-    """Return one seat for each vote that the task with most of them has: seat n replays the n-th stored vote of a task.
-
-    A platform serves any task to anyone, and one real worker has seen a small share of them; by seats, every task
-    that is served finds real votes, as many as were stored. Who gave them is not kept apart.
-    """
-    votes: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+def _stored_csv(path: Path) -> Iterator[Vote]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -123,42 +131,71 @@ def _stored_votes(path: Path, seconds: float) -> list[Person]:
             if missing:
                 raise DataError(f"columns missing: {', '.join(sorted(missing))}", where=str(path))
             for row in reader:
-                votes[row["task"]].append(tuple(row["label"].split("|")))
+                yield row["task"], row["annotator"], tuple(row["label"].split("|"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"stored votes cannot be read ({type(error).__name__})", where=str(path)) from error
-    seats = max((len(labels) for labels in votes.values()), default=0)
-    if not seats:
-        raise DataError("there are no stored votes", where=str(path), remedy="Write rows of task, annotator, label.")
+
+
+def _stored_lines(path: Path) -> Iterator[Vote]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                row = json.loads(line)
+                if not isinstance(row, dict) or not {"task", "annotator", "value"} <= row.keys():
+                    raise DataError("task, annotator and value are wanted", where=f"{path}, line {number}")
+                yield str(row["task"]), str(row["annotator"]), row["value"]
+    except (OSError, ValueError) as error:
+        raise DataError(f"stored votes cannot be read ({type(error).__name__})", where=str(path)) from error
+
+
+def _workers(votes: Sequence[Vote], seconds: float) -> list[Person]:
+    """Return one person for each stored annotator, with that annotator's votes."""
+    by_worker: dict[str, dict[str, Any]] = defaultdict(dict)
+    for task, worker, said in votes:
+        by_worker[worker][task] = said
+    return [Person(f"worker-{name}", stored=stored, seconds=seconds) for name, stored in sorted(by_worker.items())]
+
+
+def _seats(votes: Sequence[Vote], seconds: float) -> list[Person]:
+    """Return one seat for each vote that the task with most of them has: seat n replays the n-th stored vote of a task.
+
+    A platform serves any task to anyone, and one real worker has seen a small share of them; by seats, every task
+    that is served finds real votes, as many as were stored. Who gave them is not kept apart.
+    """
+    by_task: dict[str, list[Any]] = defaultdict(list)
+    for task, _, said in votes:
+        by_task[task].append(said)
     return [
-        Person(f"seat-{n + 1}", stored={t: said[n] for t, said in votes.items() if len(said) > n}, seconds=seconds)
-        for n in range(seats)
+        Person(f"seat-{n + 1}", stored={t: said[n] for t, said in by_task.items() if len(said) > n}, seconds=seconds)
+        for n in range(max(len(said) for said in by_task.values()))
     ]
 
 
 def answer(person: Person, control: Control, task_id: str, gold: Value | None, seed: int) -> Value | None:
     """Return what this person says of a task; None to skip it (always, if there is neither gold nor a stored vote)."""
     if person.stored:
-        stored = person.stored.get(task_id)
-        return tuple(label for label in control.labels if label in stored) if stored else None
+        return _replayed(control, person.stored[task_id]) if task_id in person.stored else None
     rng = _dice(person.name, task_id, control.name, seed)
     if gold is None or rng.random() < person.skip:
         return None
-    if not control.multiple:
-        return (_single(person, control.labels, gold[0], rng),)
-    # Several labels: each one is seen as it is with the person's skill.
-    kept = [label for label in control.labels if (label in gold) == (rng.random() < person.skill)]
-    return tuple(kept) or tuple(gold)
-
-
-def _single(person: Person, labels: Sequence[str], gold: str, rng: np.random.Generator) -> str:
-    row = person.confusion.get(gold)
+    row = person.confusion.get(gold[0]) if control.kind == "choices" and not control.multiple and gold else None
     if row:
-        share = np.array([float(row.get(label, 0.0)) for label in labels])
-        return labels[int(rng.choice(len(labels), p=share / share.sum()))]
-    if rng.random() < person.skill or len(labels) == 1:
-        return gold
-    others = [label for label in labels if label != gold]
-    return others[int(rng.integers(len(others)))]
+        share = np.array([float(row.get(label, 0.0)) for label in control.labels])
+        return (control.labels[int(rng.choice(len(control.labels), p=share / share.sum()))],)
+    return slip(control, gold, person.skill, rng)
+
+
+def _replayed(control: Control, said: Any) -> Value | None:
+    """Return a stored vote as the control's kind writes it; None if the control does not know the label."""
+    kind = kind_of(control.kind)
+    for form in (said, said[0] if isinstance(said, tuple | list) and len(said) == 1 else said):
+        try:
+            return kind.canonical(control, form)
+        except LabelError:
+            continue
+    return None
 
 
 def pace(person: Person, task_id: str, seed: int) -> float:

@@ -8,9 +8,7 @@ from adapter.ports import PlatformTask
 from adapter.readers import content_digest
 from adapter.stages.context import Project
 from adapter.store import Intent, NewRow
-from adapter.vocabulary import FLAG_FIELD, PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD
-
-OURS = frozenset({TASK_KEY_FIELD, REASON_FIELD, PRIORITY_FIELD, FLAG_FIELD})
+from adapter.vocabulary import OUR_FIELDS
 
 
 def adopt_tasks(project: Project, tasks: Sequence[PlatformTask]) -> int:
@@ -18,7 +16,7 @@ def adopt_tasks(project: Project, tasks: Sequence[PlatformTask]) -> int:
     keeps it."""
     rows, places, skip = [], {}, project.settings.data.exclude
     for task in tasks:
-        data = {key: value for key, value in task.data.items() if key not in OURS and key not in skip}
+        data = {key: value for key, value in task.data.items() if key not in OUR_FIELDS and key not in skip}
         column = project.settings.data.id_column
         key = task.key or (str(data[column]) if column and data.get(column) not in (None, "") else f"ls-{task.id}")
         subgroup = {name: str(data[name]) for name in project.settings.data.subgroups if name in data}

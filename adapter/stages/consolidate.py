@@ -10,37 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.core.consolidate import choose, consolidators, score_table
-from adapter.core.people import skills
 from adapter.errors import FunctionsError
-from adapter.kinds import kind_of
+from adapter.kinds import label_kind_of
 from adapter.labeling import control_of
+from adapter.stages.consensus import people_consensus
 from adapter.stages.context import Project
-from adapter.stages.evidence import WEAK, WEAK_NOTE, codes, digest, people_labels, values_by_annotator
+from adapter.stages.evidence import SKILL_NOTE, WEAK, WEAK_NOTE, digest, people_labels
+from adapter.stages.gold import keep_ground_truth
 from adapter.stages.reports import ConsolidateReport
 from adapter.stages.vote import VOTES
-from adapter.vocabulary import Consensus, Control, JsonObject, Value
+from adapter.vocabulary import Control, JsonObject
 
-SKILL_NOTE = "skills"
+METHOD_NOTE = "people_methods"
 
 
 def consolidate(project: Project) -> ConsolidateReport:
     """Consolidate people first, apart from the functions; then score the functions' consolidators on the blind
     sample."""
     started = time.perf_counter()
-    voting = project.store.annotations.voting(project.name)
-    rows: list[Consensus] = []
-    skill_table: dict[str, JsonObject] = {}
-    for control in project.space.controls:
-        votes = {task_id: values_by_annotator(annotations, control) for task_id, annotations in voting.items()}
-        votes = {task_id: by_person for task_id, by_person in votes.items() if by_person}
-        found, skill = people_consensus(project, control, votes)
-        rows += found
-        skill_table[control.name] = skill
+    keep_ground_truth(project)
+    rows, skills, methods = people_consensus(project, project.store.annotations.voting(project.name))
     changed = project.store.consensus.replace(project.name, rows)
-    project.store.projects.note(project.name, SKILL_NOTE, skill_table)
-    weak: dict[str, JsonObject] = {}
-    for control in project.space.controls:
-        weak[control.name] = _weak(project, control)
+    project.store.projects.note(project.name, SKILL_NOTE, skills)
+    project.store.projects.note(project.name, METHOD_NOTE, methods)
+    weak: dict[str, JsonObject] = {control.name: _weak(project, control) for control in project.learned}
     project.store.projects.note(project.name, WEAK_NOTE, weak)
     decided = {
         control.name: sum(row.control == control.name and row.value is not None for row in rows)
@@ -49,38 +42,13 @@ def consolidate(project: Project) -> ConsolidateReport:
     return ConsolidateReport(
         people=decided,
         undecided={name: sum(row.control == name for row in rows) - count for name, count in decided.items()},
+        methods={name: str(entry["method"]) for name, entry in methods.items()},
         weak={name: list(entry.get("table", ())) for name, entry in weak.items()},
         chosen={name: str(entry["chosen"]) for name, entry in weak.items() if entry.get("chosen")},
-        skills=skill_table,
+        skills=skills,
         changed=changed,
         seconds=time.perf_counter() - started,
     )
-
-
-def people_consensus(
-    project: Project, control: Control, votes: dict[str, dict[str, Value]]
-) -> tuple[list[Consensus], JsonObject]:
-    """Return a consensus per task and the skill table. A tie, or a posterior under the threshold while more people
-    may be asked, has no value: another person is needed, never a silent guess."""
-    policy = project.settings.consolidate
-    kind = kind_of(control.kind)
-    k = 2 if control.multiple else len(control.labels)
-    found = skills(codes(control, votes), k)
-    accuracy = {who: skill.accuracy for who, skill in found.items()}
-    rows = []
-    for task_id in sorted(votes):
-        by_person = votes[task_id]
-        value, posterior = kind.merge(control, by_person, accuracy)
-        _, confidence = kind.decide(control, posterior)
-        # A single vote stands when its author is not known to be poor; then the posterior is that person's accuracy.
-        # With several labels each is a question of its own: one person who is right nine times in ten settles them all.
-        settled = float(np.maximum(posterior, 1 - posterior).min()) if control.multiple else float(confidence)
-        if value is not None and settled < policy.people_threshold and len(by_person) < policy.max_people:
-            value = None
-        rows.append(
-            Consensus(task_id, control.name, value, float(confidence), tuple(float(p) for p in posterior), by_person)
-        )
-    return rows, {who: asdict(skill) for who, skill in sorted(found.items())}
 
 
 def _weak(project: Project, control: Control) -> JsonObject:
@@ -95,7 +63,7 @@ def _weak(project: Project, control: Control) -> JsonObject:
     index = project.store.tasks.index(project.name)
     blind = [(index.seq_of[t], row) for t, row in labels.items() if index.blind[index.seq_of[t]]]
     gold_rows = np.array([seq for seq, _ in blind], dtype=np.int64)
-    kind = kind_of(control.kind)
+    kind = label_kind_of(control)
     gold = np.array([kind.target(control, row.value) for _, row in blind], dtype=np.float32).reshape(
         -1, len(control.labels)
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapter.core.blind import is_blind
+from adapter.kinds import learned
 from adapter.policies import BlindPolicy
 from adapter.settings import ProjectSettings, WebSettings
-from adapter.vocabulary import LabelSpace
+from adapter.vocabulary import Control, LabelSpace
 
 if TYPE_CHECKING:
     from adapter.artifacts import Artifacts
@@ -65,6 +66,12 @@ class Project:
         """The Label Studio project that this one is bound to, if any."""
         row = self.store.projects.get(self.name)
         return row.platform_id if row else None
+
+    @cached_property
+    def learned(self) -> tuple[Control, ...]:
+        """The controls that labeling functions vote on and the backend learns; the others are labelled by people
+        alone."""
+        return learned(self.space)
 
     @property
     def public_url(self) -> str:

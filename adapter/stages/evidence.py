@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,13 +11,15 @@ import numpy as np
 
 from adapter.bundle import Bundle
 from adapter.core.heldout import HeldOut
-from adapter.kinds import kind_of
+from adapter.kinds import kind_of, label_kind_of, learned
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, LabelSpace, Task, Value
 
 WEAK = "consensus"
 WEAK_NOTE = "weak"
+SKILL_NOTE = "skills"
+"""Note of a project: control to annotator to the figures of `core.people.Skill`."""
 HELD_OUT_NOTE = "held_out"
 HeldOutNote: TypeAlias = dict[str, Any]
 CHUNK = 5_000
@@ -42,22 +43,23 @@ def current_judge(project: Project) -> Judge | None:
     if current is None:
         return None
     folder = project.artifacts.get_folder(current.uri)
-    return Judge(current.version, Bundle.load(folder, controls=project.space.controls, places=project.places))
+    return Judge(current.version, Bundle.load(folder, controls=project.learned, places=project.places))
 
 
 def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floats:
-    """Return the model's probabilities over the pool (n, k), computing only rows that this version has not seen."""
+    """Return the model's probabilities over the pool (n, k), computing only rows that this version has not seen; NaN
+    for a control that it has not learned."""
     total = project.store.tasks.count(project.name)
     name, version = "model", judge.version
+    if control.name not in judge.bundle.labels:
+        return np.full((total, len(control.labels)), np.nan, np.float32)
     for lo, hi in project.columns.missing(project.name, "probabilities", control.name, name, version, total):
         for start in range(lo, hi, CHUNK):
             stop = min(start + CHUNK, hi)
             tasks = project.store.tasks.between(project.name, start, stop)
             answers = judge.probabilities([task.data for task in tasks])
-            for other in project.space.controls:
-                project.columns.write(
-                    project.name, "probabilities", other.name, name, version, start, answers[other.name]
-                )
+            for other, answer in answers.items():
+                project.columns.write(project.name, "probabilities", other, name, version, start, answer)
     array: Floats = project.columns.read(project.name, "probabilities", control.name, name, version, total, fill=np.nan)
     return array
 
@@ -119,31 +121,19 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
 
 
-def codes(control: Control, votes: Mapping[str, Mapping[str, Value]]) -> dict[str, dict[str, int]]:
-    """Return task to annotator to label index; for a control with several labels, one unit for each (task, label)."""
-    out: dict[str, dict[str, int]] = defaultdict(dict)
-    for task_id, by_person in votes.items():
-        for who, value in by_person.items():
-            if control.multiple:
-                for label in control.labels:
-                    out[f"{task_id}\x1f{label}"][who] = int(label in value)
-            else:
-                out[task_id][who] = control.labels.index(value[0])
-    return dict(out)
-
-
 def prelabel(space: LabelSpace, probabilities: Mapping[str, Floats], row: int) -> tuple[list[JsonObject], float] | None:
     """Return (result, confidence) of one example over all controls; None if no control could be predicted.
 
-    Confidence is that of the least certain control, since a person has to look at all of them.
+    Confidence is that of the least certain control, since a person has to look at all of them. A control that the page
+    would not show beside the other answers gets none.
     """
     result: list[JsonObject] = []
     confidence = 1.0
-    for control in space.controls:
+    for control in learned(space):
         answer = probabilities.get(control.name)
         if answer is None or np.isnan(answer[row]).any():
             continue
-        kind = kind_of(control.kind)
+        kind = label_kind_of(control)
         value, sure = kind.decide(control, answer[row])
         result += kind.write(control, value)
         confidence = min(confidence, sure)

@@ -14,7 +14,7 @@ from adapter.bundle import load_factory
 from adapter.core.flagging import Doubt, label_issues, near_duplicates, outliers
 from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError
-from adapter.kinds import kind_of
+from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import current_judge, digest, group_of, kept_held_out, people_labels
@@ -37,7 +37,7 @@ def flag(project: Project, *, again: bool = False) -> FlagReport:
     note = "" if policy.enabled else "flagging is off in the project's settings"
     if policy.enabled:
         checked = dict(project.store.projects.notes(project.name).get(CHECKED_NOTE, {}))
-        for control in project.space.controls:
+        for control in project.learned:
             labels = people_labels(project, control)
             tasks = [task for task in project.store.tasks.get(project.name, list(labels)) if not task.blind]
             kept = kept_held_out(project, control)
@@ -76,7 +76,7 @@ def find_flags(
 
     kept: what the last training held out; without it, and for no model at all, the labels are cross-validated here.
     """
-    kind = kind_of(control.kind)
+    kind = label_kind_of(control)
     if kept is not None:
         tasks = [task for task in tasks if task.id in kept[1]]
     examples = [task.data for task in tasks]
@@ -101,7 +101,7 @@ def _cross_validated(project: Project, control: Control, tasks: list[Task], targ
     settings = project.settings
     return cross_validate(
         load_factory(settings.backend.path, where=f"project '{project.name}'"),
-        (control.field,),
+        control.fields or (control.field,),
         settings.backend.options,
         [task.data for task in tasks],
         targets,

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from adapter.errors import DataError, DiskFull, nearest
 from adapter.readers import PREFIX, Item, Record, Reject, Source, canonical, open_source
 from adapter.stages.reports import Report
-from adapter.vocabulary import FLAG_FIELD, PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, JsonObject
+from adapter.vocabulary import OUR_FIELDS, JsonObject
 
 if TYPE_CHECKING:
     from adapter.stages.context import Project
@@ -30,7 +30,6 @@ _BATCH_CHARACTERS = 32_000_000
 _LOOKED_AT = 1_000
 _LONGEST_ID = 200
 _ID_DIGITS = 32
-_RESERVED = frozenset({TASK_KEY_FIELD, REASON_FIELD, PRIORITY_FIELD, FLAG_FIELD})
 _TOLD = 20
 
 Progress = Callable[[int, "int | None"], None]
@@ -170,7 +169,7 @@ class _Preparation:
         self.fields = _shown_fields(project)
         self.id_column = settings.id_column
         self.subgroups = settings.subgroups
-        self.dropped = _RESERVED.union(settings.exclude)
+        self.dropped = OUR_FIELDS.union(settings.exclude)
         self.ignored = {settings.id_column} if settings.id_column else frozenset[str]()
         self.platform = source.format == "label-studio"
         self.seen: set[int] = set()

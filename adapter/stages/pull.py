@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from adapter.errors import LabelError
 from adapter.kinds import kind_of
+from adapter.kinds.dependence import visible
 from adapter.ports import PlatformAnnotation, PlatformTask
 from adapter.stages.adopt import adopt_tasks
 from adapter.stages.context import Project
@@ -101,6 +102,10 @@ def _read(project: Project, task_id: str, raw: PlatformAnnotation) -> tuple[Anno
             continue
         if value is not None:
             values[control.name] = value
+    # What the page did not show was not answered: "nothing chosen" there is no vote.
+    values = {
+        name: value for name, value in values.items() if visible(project.space, project.space.control(name), values)
+    }
     annotation = Annotation(
         id=raw.id,
         task_id=task_id,

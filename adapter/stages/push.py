@@ -170,7 +170,7 @@ def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tu
         return judge.version, judge.probabilities([task.data for task in tasks]) if tasks else {}
     version: str | None = None
     answers: dict[str, Floats] = {}
-    for control in project.space.controls:
+    for control in project.learned:
         weak = weak_probabilities(project, control)
         if weak is not None:
             version, column = weak

@@ -12,7 +12,7 @@ from adapter.bundle import build
 from adapter.core.blind import is_double
 from adapter.core.priority import Candidates, compose, reason_text
 from adapter.errors import BackendError
-from adapter.kinds import kind_of
+from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, people_labels, pool_probabilities, weak_probabilities
@@ -68,7 +68,10 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
             reason=reason_text(pick),
             score=float(pick.score),
             blind=pick.blind,
-            overlap=2 if pick.blind and is_double(str(index.ids[pick.seq]), settings.blind) else 1,
+            overlap=max(
+                settings.window.overlap,
+                2 if pick.blind and is_double(str(index.ids[pick.seq]), settings.blind) else 1,
+            ),
         )
         for number, pick in enumerate(picks, start=1)
     ]
@@ -119,7 +122,9 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
     best: Floats | None = None
     covered: npt.NDArray[np.bool_] | None = None
     basis = "nothing known yet"
-    for control in project.space.controls:
+    for control in project.learned:
+        if judge is not None and control.name not in judge.bundle.labels:
+            continue
         if judge is not None:
             probabilities, basis = pool_probabilities(project, judge, control), judge.version
         else:
@@ -129,7 +134,7 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
             basis, probabilities = weak
             spoken: npt.NDArray[np.bool_] = np.asarray(~np.isnan(probabilities).any(axis=1), bool)
             covered = spoken if covered is None else np.asarray(covered & spoken, bool)
-        scores = kind_of(control.kind).uncertainty(
+        scores = label_kind_of(control).uncertainty(
             control, probabilities, strategy if strategy != "random" else "margin"
         )
         scores = np.nan_to_num(scores, nan=1.0).astype(np.float32)

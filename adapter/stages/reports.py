@@ -21,7 +21,8 @@ class Report:
 @dataclass(frozen=True, slots=True)
 class SetupReport(Report):
     """platform_id: Label Studio's project. created: we made it. adopted: tasks found there that were ours already.
-    webhook, backend: whether they stand. notes: what could not be done, each with its remedy."""
+    webhook, backend: whether they stand. notes: what could not be done, each with its remedy. unserved: controls of
+    the label config that stay out, each with the reason."""
 
     platform_id: int
     created: bool
@@ -29,6 +30,7 @@ class SetupReport(Report):
     webhook: bool
     backend: bool
     notes: tuple[str, ...] = ()
+    unserved: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,14 @@ class VoteReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class ConsolidateReport(Report):
-    """people: tasks with a consensus, per control. undecided: tasks where people do not agree yet. weak: the table of
+    """people: tasks with a consensus, per control. undecided: tasks where people do not agree yet. methods: how
+    people's votes were consolidated, per control. weak: the table of
     consolidators per control. chosen: the consolidator in use per control. skills: annotator to accuracy and
     interval."""
 
     people: dict[str, int]
     undecided: dict[str, int]
+    methods: dict[str, str]
     weak: dict[str, list[JsonObject]]
     chosen: dict[str, str]
     skills: dict[str, JsonObject]

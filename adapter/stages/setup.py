@@ -50,7 +50,8 @@ def setup(project: Project, *, connect: bool = True) -> SetupReport:
             project.now(),
         )
     webhook, backend, notes = connect_endpoints(project, there.id) if connect else (False, False, ())
-    return SetupReport(there.id, created, adopted, webhook, backend, notes)
+    unserved = tuple(f"{control.title}: {control.why}" for control in project.space.unserved)
+    return SetupReport(there.id, created, adopted, webhook, backend, notes, unserved)
 
 
 def connect_endpoints(project: Project, platform_id: int) -> tuple[bool, bool, tuple[str, ...]]:

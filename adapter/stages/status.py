@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from adapter.core.agreement import krippendorff_nominal, raw_agreement
 from adapter.core.intervals import wilson
-from adapter.stages.consolidate import SKILL_NOTE
+from adapter.stages.agreement import headline
+from adapter.stages.consolidate import METHOD_NOTE
 from adapter.stages.context import Project
-from adapter.stages.evidence import WEAK_NOTE, codes, people_labels, values_by_annotator
+from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
+from adapter.stages.gates import GATES_NOTE, paused
 from adapter.stages.reports import Report
 from adapter.stages.train import due
 from adapter.stages.window import left_in_budget, open_placements
@@ -39,6 +39,11 @@ class StatusReport(Report):
     models: int
     accuracy: JsonObject | None
     agreement: dict[str, JsonObject]
+    gates: dict[str, str]
+    paused: list[str]
+    methods: dict[str, str]
+    reviewed: int
+    unserved: list[str]
     flags_open: int
     strays: int
     faults: dict[str, int]
@@ -57,6 +62,7 @@ def status(project: Project) -> StatusReport:
     placements = store.ledger.placements(name)
     waiting = open_placements(project)
     totals = store.annotations.totals(name)
+    voting = store.annotations.voting(name)
     notes = store.projects.notes(name)
     current = store.models.current(name)
     budget = project.settings.window.budget
@@ -80,7 +86,16 @@ def status(project: Project) -> StatusReport:
         model=current.version if current else None,
         models=len(store.models.all(name)),
         accuracy=_accuracy(gate),
-        agreement=_agreement(project),
+        agreement={control.name: headline(project, control, voting=voting) for control in project.space.controls},
+        gates={
+            entry["control"]: str(entry["outcome"])
+            for entry in notes.get(GATES_NOTE, {}).values()
+            if entry["part"] == "control"
+        },
+        paused=[why for why in (paused(project, control.name) for control in project.space.controls) if why],
+        methods={control: str(entry["method"]) for control, entry in notes.get(METHOD_NOTE, {}).items()},
+        reviewed=len(store.reviews.all(name)),
+        unserved=[f"{control.title}: {control.why}" for control in project.space.unserved],
         flags_open=len(store.flags.open(name)),
         strays=len(store.annotations.strays(name)),
         faults={f"{source} ({where})": count for (source, where), count in store.faults.counts(name).items()},
@@ -98,26 +113,6 @@ def _accuracy(figures: Any) -> JsonObject | None:
     right, n = int(figures["candidate_right"]), int(figures["n"])
     low, high = wilson(right, n)
     return {"value": right / n, "lower": low, "upper": high, "n": n}
-
-
-def _agreement(project: Project) -> dict[str, JsonObject]:
-    """Krippendorff's alpha (nominal) on blind tasks that several people labelled, per control."""
-    out: dict[str, JsonObject] = {}
-    voting = project.store.annotations.voting(project.name)
-    for control in project.space.controls:
-        votes = {
-            task_id: values_by_annotator(annotations, control)
-            for task_id, annotations in voting.items()
-            if project.is_blind(task_id)
-        }
-        units = [list(by.values()) for by in codes(control, votes).values() if len(by) > 1]
-        alpha, raw = krippendorff_nominal(units), raw_agreement(units)
-        out[control.name] = {
-            "alpha": None if math.isnan(alpha) else alpha,
-            "raw": None if math.isnan(raw) else raw,
-            "n": len(units),
-        }
-    return out
 
 
 def _queue(project: Project, waiting: int, pool: int, placed: int) -> str:

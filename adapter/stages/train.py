@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -16,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.core.gates import promotes, promotion
-from adapter.kinds import kind_of
+from adapter.kinds import label_kind_of
 from adapter.ports import Floats
+from adapter.stages.consensus import WITH_MODEL
 from adapter.stages.context import Project
 from adapter.stages.evidence import (
     HELD_OUT_NOTE,
@@ -31,7 +33,7 @@ from adapter.stages.evidence import (
 from adapter.stages.models import promote
 from adapter.stages.reports import TrainReport
 from adapter.training import ControlJob, Progress, TrainJob, TrainResult, run
-from adapter.vocabulary import Control, ModelState, ModelVersion, Task, Value
+from adapter.vocabulary import Consensus, Control, ModelState, ModelVersion, Task, Value
 
 TRAINED_NOTE = "trained"
 TRAINING_NOTE = "training"
@@ -52,6 +54,8 @@ class Gold:
 def due(project: Project) -> str | None:
     """Return why a training should start now, or None."""
     policy = project.settings.train
+    if not project.learned:
+        return None
     labels = _usable_labels(project)
     if labels < policy.min_labels:
         return None
@@ -71,11 +75,14 @@ def due(project: Project) -> str | None:
 
 
 def _usable_labels(project: Project) -> int:
-    """Labels outside the blind sample, of the control that has fewest."""
-    return min(
-        sum(not project.is_blind(task_id) for task_id in people_labels(project, control))
-        for control in project.space.controls
-    )
+    """Labels outside the blind sample, of the control that has fewest among those with two different ones: a control
+    that the page shows now and then must not keep the others waiting."""
+    counts = [
+        sum(not project.is_blind(task_id) for task_id in labels)
+        for labels in (people_labels(project, control) for control in project.learned)
+        if len({repr(row.value) for row in labels.values()}) > 1
+    ]
+    return min(counts, default=0)
 
 
 def train(project: Project) -> TrainReport:
@@ -84,16 +91,19 @@ def train(project: Project) -> TrainReport:
     Raises BackendError when the backend cannot learn from these labels; nothing changes then.
     """
     started = time.perf_counter()
+    if not project.learned:
+        return TrainReport(None, False, "no control has labels that a backend learns: people label alone")
     store, name = project.store, project.name
     votes = store.annotations.totals(name).votes
     seen = store.annotations.digest(name)
-    gold = {control.name: gold_of(project, control) for control in project.space.controls}
+    gold = {control.name: gold_of(project, control) for control in project.learned}
     thin = [control for control, rows in gold.items() if len({repr(value) for _, value, _ in rows.train}) < 2]
-    if thin:
+    controls = [control for control in project.learned if control.name not in thin]
+    if not controls:
         return TrainReport(None, False, f"people have used fewer than two labels of {', '.join(thin)} so far")
     number = store.models.next_number(name)
     job = TrainJob(
-        controls=tuple(_control_job(project, control, gold[control.name]) for control in project.space.controls),
+        controls=tuple(_control_job(project, control, gold[control.name]) for control in controls),
         backend=project.settings.backend.path,
         options=dict(project.settings.backend.options),
         weak=project.settings.train.weak,
@@ -112,6 +122,7 @@ def train(project: Project) -> TrainReport:
 
     try:
         result = run(job, folder, project.settings.train.timeout_s, tell, stop=stop)
+        gold = {control.name: gold[control.name] for control in controls}
         return _judge(project, number, result, gold, votes, seen, time.perf_counter() - started)
     finally:
         store.projects.note(name, TRAINING_NOTE, None)
@@ -139,13 +150,15 @@ def _judge(
     store, name = project.store, project.name
     judge = current_judge(project)
     candidate, current = [], []
-    for control in project.space.controls:
+    controls = [control for control in project.learned if control.name in gold]
+    for control in controls:
         blind = gold[control.name].blind
         candidate.append(_correct(control, result.gate_predictions[control.name], blind))
         if judge is not None:
-            answers = judge.probabilities([task.data for task, _ in blind])[control.name]
-            current.append(_correct(control, answers, blind))
-    common = np.concatenate([_most_common(gold[control.name]) for control in project.space.controls])
+            answers = judge.probabilities([task.data for task, _ in blind]).get(control.name)
+            wrong = np.zeros(len(blind), bool)  # a control that the current model has not learned
+            current.append(wrong if answers is None else _correct(control, answers, blind))
+    common = np.concatenate([_most_common(gold[control.name]) for control in controls])
     verdict = promotion(
         np.concatenate(current) if judge is not None else None,
         np.concatenate(candidate),
@@ -212,6 +225,8 @@ def gold_of(project: Project, control: Control) -> Gold:
     train, blind = [], []
     for task, group in zip(tasks, group_of(tasks), strict=True):
         value = restored(control, labels[task.id].value)
+        if _tipped_by_model(labels[task.id]) and not task.blind:
+            continue
         if task.blind:
             blind.append((task, value))
         elif group not in blind_groups:
@@ -219,15 +234,24 @@ def gold_of(project: Project, control: Control) -> Gold:
     return Gold(tuple(train), tuple(blind))
 
 
+def _tipped_by_model(row: Consensus) -> bool:
+    """Whether it took a model's probabilities to reach this label: it would echo if a model learned from it."""
+    if row.method != WITH_MODEL:
+        return False
+    said = Counter(repr(value) for value in row.support.values())
+    most = max(said.values(), default=0)
+    return [value for value, count in said.items() if count == most] != [repr(row.value)]
+
+
 def _control_job(project: Project, control: Control, gold: Gold) -> ControlJob:
-    kind = kind_of(control.kind)
+    kind = label_kind_of(control)
     tasks = [task for task, _, _ in gold.train]
     weak_tasks, weak_targets = _weak_rows(project, control)
     return ControlJob(
         name=control.name,
         labels=control.labels,
         multiple=control.multiple,
-        fields=(control.field,),
+        fields=control.fields or (control.field,),
         ids=tuple(task.id for task in tasks),
         examples=tuple(task.data for task in tasks),
         targets=np.stack([kind.target(control, value) for _, value, _ in gold.train]).astype(np.float32),
@@ -260,7 +284,7 @@ def _weak_rows(project: Project, control: Control) -> tuple[list[Task], Floats]:
 
 def _correct(control: Control, probabilities: Floats, blind: tuple[tuple[Task, Value], ...]) -> npt.NDArray[np.bool_]:
     """Return which blind tasks are labelled exactly right; one that cannot be predicted counts as wrong."""
-    kind = kind_of(control.kind)
+    kind = label_kind_of(control)
     return np.array(
         [
             not np.isnan(row).any() and kind.decide(control, row)[0] == value

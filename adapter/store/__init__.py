@@ -17,12 +17,15 @@ from adapter.store.engine import Database
 from adapter.store.events import Event, Events
 from adapter.store.faults import Faults
 from adapter.store.flags import WITHDRAWN, Flags
+from adapter.store.gold import GoldTable
 from adapter.store.leases import Leases
 from adapter.store.ledger import Intent, Ledger, Placement
 from adapter.store.migrate import migrate
 from adapter.store.models import Models
 from adapter.store.projects import ProjectRow, Projects
 from adapter.store.rankings import Rankings
+from adapter.store.reviews import Recorded, Reviews
+from adapter.store.routed import RoutedTable
 from adapter.store.runs import Run, Runs
 from adapter.store.tasks import Added, NewRow, TaskIndex, Tasks
 from adapter.vocabulary import Part
@@ -43,6 +46,10 @@ __all__ = [
     "RecordedChange",
     "Stray",
     "ConsensusTable",
+    "GoldTable",
+    "Reviews",
+    "Recorded",
+    "RoutedTable",
     "Flags",
     "WITHDRAWN",
     "Rankings",
@@ -75,6 +82,9 @@ class Store:
         self.ledger = Ledger(self._database, clock)
         self.annotations = Annotations(self._database, clock)
         self.consensus = ConsensusTable(self._database, clock)
+        self.gold = GoldTable(self._database, clock)
+        self.reviews = Reviews(self._database, clock)
+        self.routed = RoutedTable(self._database, clock)
         self.flags = Flags(self._database, clock)
         self.rankings = Rankings(self._database, clock)
         self.models = Models(self._database, clock)

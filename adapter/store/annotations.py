@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -111,6 +111,29 @@ class Annotations(Group):
         for row in rows:
             found.setdefault(row.task_id, []).append(row)
         return found
+
+    def said(self, project: str, task_ids: Collection[str]) -> dict[str, dict[str, bool]]:
+        """Return task id to annotator to whether they voted (False: skipped); annotations that are gone left out, and
+        tasks of which nobody said anything."""
+        query = sa.select(people.c.task_id, people.c.annotator, people.c.cancelled)
+        found: dict[str, dict[str, bool]] = {}
+        if not task_ids:
+            return found
+        with self._db.read_project(project) as (conn, number):
+            where = (people.c.project_id == number, people.c.deleted_at.is_(None))
+            for task_id, annotator, cancelled in conn.execute(
+                query.where(*where, self._db.among(people.c.task_id, task_ids))
+            ):
+                by_person = found.setdefault(task_id, {})
+                by_person[annotator] = by_person.get(annotator, False) or not cancelled
+        return found
+
+    def last_seen(self, project: str) -> dict[str, datetime]:
+        """Return every annotator to the moment of their last annotation, skips too, by the platform's clock."""
+        query = sa.select(people.c.annotator, sa.func.max(people.c.updated_at)).group_by(people.c.annotator)
+        with self._db.read_project(project) as (conn, number):
+            rows = conn.execute(query.where(people.c.project_id == number).order_by(people.c.annotator))
+            return {annotator: at for annotator, at in rows}
 
     def _read(self, conn: Connection, *where: sa.ColumnElement[bool]) -> list[Annotation]:
         query = sa.select(*(people.c[name] for name in _FIELDS)).where(*where)

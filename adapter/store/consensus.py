@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from adapter.store.encoding import from_json, to_json
+from adapter.store.encoding import cleaned, from_json, to_json
 from adapter.store.group import Group
 from adapter.store.tables import consensus
 from adapter.vocabulary import Consensus
@@ -53,7 +53,8 @@ class ConsensusTable(Group):
 def _values(row: Consensus) -> dict[str, Any]:
     """Return the row as it comes back from the database, so that equal rows compare equal."""
     values: dict[str, Any] = {name: getattr(row, name) for name in _FIELDS}
-    for name in ("value", "probabilities", "support"):
+    for name in ("value", "probabilities", "support", "proposal"):
         values[name] = from_json(to_json(values[name]))
+    values["method"], values["why"] = cleaned(row.method), cleaned(row.why)
     values["confidence"] = float(row.confidence)
     return values

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from adapter.errors import SchemaMismatch
 from adapter.store.engine import Database
-from adapter.store.tables import VERSION_TABLE
+from adapter.store.schema import VERSION_TABLE
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -5,138 +5,36 @@ The migrations in `migrations/versions` make exactly these; a test compares the 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from adapter.store.encoding import cleaned, from_json, to_json
-
-
-class Instant(TypeDecorator[datetime]):
-    """A moment. Aware in, aware UTC out; stored in UTC on every database."""
-
-    impl = sa.DateTime
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return a type with a time zone where there is one."""
-        return dialect.type_descriptor(sa.DateTime(timezone=dialect.name != "sqlite"))
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC. A naive moment is a programming error."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise TypeError("a moment without a time zone; pass aware datetimes")
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return aware UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Json(TypeDecorator[Any]):
-    """JSON as text; None stays SQL's NULL."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Write."""
-        return None if value is None else to_json(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """Read."""
-        return None if value is None else from_json(value)
-
-
-class Words(TypeDecorator[str]):
-    """Free text from anywhere; characters that no database holds are replaced."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Clean."""
-        return None if value is None else cleaned(value)
-
-
-metadata = sa.MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up only in INTEGER columns
-VERSION_TABLE = "hitl_schema"
-
-
-def _project(*, primary: bool = False) -> sa.Column[int]:
-    return sa.Column("project_id", Number, sa.ForeignKey("hitl_projects.id"), primary_key=primary, nullable=False)
-
-
-def _of_task() -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["project_id", "task_id"], ["hitl_tasks.project_id", "hitl_tasks.id"])
-
-
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    options.setdefault("nullable", False)
-    return sa.Column(name, sa.Text, **options)
-
-
-def _json(name: str) -> sa.Column[Any]:
-    return sa.Column(name, Json, nullable=False)
-
-
-def _number(name: str, **options: Any) -> sa.Column[int]:
-    options.setdefault("nullable", False)
-    return sa.Column(name, Number, **options)
-
-
-def _moment(name: str, **options: Any) -> sa.Column[datetime]:
-    options.setdefault("nullable", False)
-    return sa.Column(name, Instant, **options)
-
-
-def _bool(name: str) -> sa.Column[bool]:
-    return sa.Column(name, sa.Boolean, nullable=False)
-
+from adapter.store.schema import boolean, json, metadata, moment, number, of_project, of_task, real, text, words
 
 projects = sa.Table(
     "hitl_projects",
     metadata,
-    _number("id", primary_key=True),
-    _text("name", unique=True),
-    _number("platform_id", nullable=True),
-    _text("label_config_digest"),
-    _text("mark", nullable=True),
-    _moment("created_at"),
-    _text("basis", nullable=True),
+    number("id", primary_key=True),
+    text("name", unique=True),
+    number("platform_id", nullable=True),
+    text("label_config_digest"),
+    text("mark", nullable=True),
+    moment("created_at"),
+    text("basis", nullable=True),
 )
 
-notes = sa.Table("hitl_notes", metadata, _project(primary=True), _text("key", primary_key=True), _json("value"))
+notes = sa.Table("hitl_notes", metadata, of_project(primary=True), text("key", primary_key=True), json("value"))
 
 tasks = sa.Table(
     "hitl_tasks",
     metadata,
-    _project(primary=True),
-    _number("seq", primary_key=True, autoincrement=False),
-    _text("id"),
-    _json("data"),
-    _text("content"),
-    _number("duplicate_of", nullable=True),
-    _bool("blind"),
-    _json("subgroup"),
-    _number("line"),
+    of_project(primary=True),
+    number("seq", primary_key=True, autoincrement=False),
+    text("id"),
+    json("data"),
+    text("content"),
+    number("duplicate_of", nullable=True),
+    boolean("blind"),
+    json("subgroup"),
+    number("line"),
     sa.UniqueConstraint("project_id", "id"),
     # Only first ones are looked up by content, so only they are indexed.
     sa.Index(
@@ -153,18 +51,18 @@ tasks = sa.Table(
 placements = sa.Table(
     "hitl_placements",
     metadata,
-    _project(primary=True),
-    _text("task_id", primary_key=True),
-    _number("platform_id", nullable=True),
-    _number("priority"),
-    sa.Column("reason", Words, nullable=False),
-    _number("overlap"),
-    _bool("blind"),
-    _moment("intended_at"),
-    _moment("placed_at", nullable=True),
-    _bool("gone"),
-    _bool("done"),
-    _of_task(),
+    of_project(primary=True),
+    text("task_id", primary_key=True),
+    number("platform_id", nullable=True),
+    number("priority"),
+    words("reason"),
+    number("overlap"),
+    boolean("blind"),
+    moment("intended_at"),
+    moment("placed_at", nullable=True),
+    boolean("gone"),
+    boolean("done"),
+    of_task(),
     sa.Index(
         "ix_hitl_placements_platform_id",
         "project_id",
@@ -178,101 +76,150 @@ placements = sa.Table(
 predictions = sa.Table(
     "hitl_predictions",
     metadata,
-    _project(primary=True),
-    _text("version", primary_key=True),
-    _text("task_id", primary_key=True),
-    _bool("landed"),
-    _of_task(),
+    of_project(primary=True),
+    text("version", primary_key=True),
+    text("task_id", primary_key=True),
+    boolean("landed"),
+    of_task(),
 )
 
 people = sa.Table(
     "hitl_annotations",
     metadata,
-    _project(primary=True),
-    _text("task_id", primary_key=True),
-    _number("id", primary_key=True, autoincrement=False),
-    sa.Column("annotator", Words, nullable=False),
-    _json("values"),
-    _json("result"),
-    _moment("created_at"),
-    _moment("updated_at"),
-    sa.Column("lead_time", sa.Double, nullable=True),
-    _bool("cancelled"),
-    _bool("ground_truth"),
-    sa.Column("shown", Words, nullable=True),
-    _moment("deleted_at", nullable=True),
-    _of_task(),
+    of_project(primary=True),
+    text("task_id", primary_key=True),
+    number("id", primary_key=True, autoincrement=False),
+    words("annotator"),
+    json("values"),
+    json("result"),
+    moment("created_at"),
+    moment("updated_at"),
+    real("lead_time", nullable=True),
+    boolean("cancelled"),
+    boolean("ground_truth"),
+    words("shown", nullable=True),
+    moment("deleted_at", nullable=True),
+    of_task(),
 )
 
 strays = sa.Table(
     "hitl_strays",
     metadata,
-    _project(primary=True),
-    _number("platform_task_id", primary_key=True, autoincrement=False),
-    _number("annotation_id", primary_key=True, autoincrement=False),
-    _json("raw"),
-    sa.Column("why", Words, nullable=False),
-    _moment("seen_at"),
+    of_project(primary=True),
+    number("platform_task_id", primary_key=True, autoincrement=False),
+    number("annotation_id", primary_key=True, autoincrement=False),
+    json("raw"),
+    words("why"),
+    moment("seen_at"),
 )
 
 consensus = sa.Table(
     "hitl_consensus",
     metadata,
-    _project(primary=True),
-    _text("task_id", primary_key=True),
-    _text("control", primary_key=True),
-    sa.Column("value", Json, nullable=True),
-    sa.Column("confidence", sa.Double, nullable=False),
-    _json("probabilities"),
-    _json("support"),
-    _of_task(),
+    of_project(primary=True),
+    text("task_id", primary_key=True),
+    text("control", primary_key=True),
+    json("value", nullable=True),
+    real("confidence"),
+    json("probabilities"),
+    json("support"),
+    words("method", server_default=""),
+    json("proposal", nullable=True),
+    words("why", server_default=""),
+    of_task(),
+)
+
+gold = sa.Table(
+    "hitl_gold",
+    metadata,
+    of_project(primary=True),
+    text("task_id", primary_key=True),
+    text("control", primary_key=True),
+    json("value"),
+    text("origin"),
+    words("by"),
+    moment("at"),
+    of_task(),
+)
+
+reviews = sa.Table(
+    "hitl_reviews",
+    metadata,
+    of_project(primary=True),
+    number("annotation", primary_key=True, autoincrement=False),
+    text("control", primary_key=True),
+    text("task_id"),
+    words("reviewer"),
+    text("decision"),
+    json("proposed", nullable=True),
+    json("value", nullable=True),
+    words("why"),
+    moment("at"),
+    real("lead_time", nullable=True),
+    number("place", nullable=True),
+    moment("withdrawn_at", nullable=True),
+    of_task(),
+    sa.Index("ix_hitl_reviews_task_id", "project_id", "task_id"),
+)
+
+routed = sa.Table(
+    "hitl_routed",
+    metadata,
+    of_project(primary=True),
+    text("task_id", primary_key=True),
+    text("annotator", primary_key=True),
+    words("why"),
+    moment("at"),
+    boolean("done"),
+    of_task(),
+    sa.Index("ix_hitl_routed_annotator", "project_id", "annotator"),
 )
 
 flags = sa.Table(
     "hitl_flags",
     metadata,
-    _number("id", primary_key=True),
-    _project(),
-    _text("task_id"),
-    _text("control"),
-    _text("reason"),
-    _text("about"),
-    sa.Column("score", sa.Double, nullable=False),
-    _json("evidence"),
-    _moment("resolved_at", nullable=True),
-    sa.Column("resolution", Words, nullable=False),
+    number("id", primary_key=True),
+    of_project(),
+    text("task_id"),
+    text("control"),
+    text("reason"),
+    text("about"),
+    real("score"),
+    json("evidence"),
+    moment("resolved_at", nullable=True),
+    words("resolution"),
     sa.UniqueConstraint("project_id", "task_id", "control", "reason", "about", name="uq_hitl_flags_doubt"),
-    _of_task(),
+    of_task(),
 )
 
 rankings = sa.Table(
     "hitl_rankings",
     metadata,
-    _project(primary=True),
-    _number("place", primary_key=True, autoincrement=False),
-    _text("task_id"),
-    _number("seq"),
-    _number("priority"),
-    sa.Column("reason", Words, nullable=False),
-    sa.Column("score", sa.Double, nullable=False),
-    _bool("blind"),
-    _number("overlap"),
+    of_project(primary=True),
+    number("place", primary_key=True, autoincrement=False),
+    text("task_id"),
+    number("seq"),
+    number("priority"),
+    words("reason"),
+    real("score"),
+    boolean("blind"),
+    number("overlap"),
 )
 
 models = sa.Table(
     "hitl_models",
     metadata,
-    _project(primary=True),
-    _text("version", primary_key=True),
-    _number("number"),
-    _text("backend"),
-    _text("state"),
-    _json("metrics"),
-    _text("data_digest"),
-    _text("uri"),
-    _moment("created_at"),
-    _text("parent", nullable=True),
-    _json("verdict"),
+    of_project(primary=True),
+    text("version", primary_key=True),
+    number("number"),
+    text("backend"),
+    text("state"),
+    json("metrics"),
+    text("data_digest"),
+    text("uri"),
+    moment("created_at"),
+    text("parent", nullable=True),
+    json("verdict"),
     sa.Index(
         "ix_hitl_models_current",
         "project_id",
@@ -285,28 +232,28 @@ models = sa.Table(
 columns = sa.Table(
     "hitl_columns",
     metadata,
-    _project(primary=True),
-    _text("what", primary_key=True),
-    _text("control", primary_key=True),
-    _text("source", primary_key=True),
-    _text("version", primary_key=True),
-    _number("lo", primary_key=True, autoincrement=False),
-    _number("hi", primary_key=True, autoincrement=False),
-    _text("uri"),
-    _text("digest"),
+    of_project(primary=True),
+    text("what", primary_key=True),
+    text("control", primary_key=True),
+    text("source", primary_key=True),
+    text("version", primary_key=True),
+    number("lo", primary_key=True, autoincrement=False),
+    number("hi", primary_key=True, autoincrement=False),
+    text("uri"),
+    text("digest"),
     sa.Index("ix_hitl_columns_uri", "uri"),
 )
 
 events = sa.Table(
     "hitl_events",
     metadata,
-    _number("id", primary_key=True),
-    _number("platform_id", nullable=True),
-    sa.Column("action", Words, nullable=False),
-    _text("digest", unique=True),
-    _json("payload"),
-    _moment("received_at"),
-    _bool("handled"),
+    number("id", primary_key=True),
+    number("platform_id", nullable=True),
+    words("action"),
+    text("digest", unique=True),
+    json("payload"),
+    moment("received_at"),
+    boolean("handled"),
     sa.Index(
         "ix_hitl_events_waiting",
         "id",
@@ -318,46 +265,46 @@ events = sa.Table(
 leases = sa.Table(
     "hitl_leases",
     metadata,
-    _text("name", primary_key=True),
-    _text("holder"),
-    _moment("expires_at"),
+    text("name", primary_key=True),
+    text("holder"),
+    moment("expires_at"),
 )
 
 faults = sa.Table(
     "hitl_faults",
     metadata,
-    _number("id", primary_key=True),
-    _project(),
-    sa.Column("source", Words, nullable=False),
-    sa.Column("version", Words, nullable=False),
-    sa.Column("place", Words, nullable=False),
-    sa.Column("task_id", Words, nullable=True),
-    sa.Column("message", Words, nullable=False),
-    _moment("at"),
+    number("id", primary_key=True),
+    of_project(),
+    words("source"),
+    words("version"),
+    words("place"),
+    words("task_id", nullable=True),
+    words("message"),
+    moment("at"),
     sa.Index("ix_hitl_faults_project_id", "project_id", "id"),
 )
 
 audit = sa.Table(
     "hitl_audit",
     metadata,
-    _project(primary=True),
-    _number("number", primary_key=True, autoincrement=False),
-    sa.Column("who", Words, nullable=False),
-    sa.Column("what", Words, nullable=False),
-    _text("detail"),
-    _text("at"),
-    _text("digest"),
+    of_project(primary=True),
+    number("number", primary_key=True, autoincrement=False),
+    words("who"),
+    words("what"),
+    text("detail"),
+    text("at"),
+    text("digest"),
 )
 
 runs = sa.Table(
     "hitl_runs",
     metadata,
-    _number("id", primary_key=True),
-    _project(),
-    _text("stage"),
-    _moment("started_at"),
-    sa.Column("seconds", sa.Double, nullable=False),
-    _json("report"),
-    sa.Column("error", Words, nullable=True),
+    number("id", primary_key=True),
+    of_project(),
+    text("stage"),
+    moment("started_at"),
+    real("seconds"),
+    json("report"),
+    words("error", nullable=True),
     sa.Index("ix_hitl_runs_stage", "project_id", "stage", "id"),
 )

@@ -16,6 +16,7 @@ from adapter.ports import (
     PlatformPrediction,
     PlatformProject,
     PlatformTask,
+    PlatformUser,
     Webhook,
 )
 from adapter.testing.server import MemoryServer, request
@@ -24,6 +25,7 @@ from adapter.testing.state import (
     UNCERTAINTY,
     UNIFORM,
     ProjectState,
+    TaskState,
     fits,
     plain,
     public_task,
@@ -31,6 +33,7 @@ from adapter.testing.state import (
     results,
     task_json,
 )
+from adapter.testing.views import ViewState
 from adapter.vocabulary import TASK_KEY_FIELD, JsonObject
 
 
@@ -177,6 +180,16 @@ class MemoryPlatform(MemoryServer):
         self._touch(task)
 
     @request
+    def update_tasks(self, project_id: int, data: Mapping[int, Mapping[str, str]]) -> None:
+        """Merge text fields into tasks' data; as there, this is no change that `changes` tells."""
+        project = self._project(project_id)
+        for number in data.keys() & project.tasks.keys():
+            task = project.tasks[number]
+            self._index_key(project, task, remove=True)
+            task.data |= plain(data[number])
+            self._index_key(project, task)
+
+    @request
     def set_overlap(self, task_id: int, overlap: int) -> None:
         """Ask this many people for one task."""
         task = self._task(task_id)
@@ -248,8 +261,43 @@ class MemoryPlatform(MemoryServer):
         """Make, or find, the view with this title and return its id."""
         project = self._project(project_id)
         if title not in project.views:
-            project.views[title] = (self._next_id("view"), field)
-        return project.views[title][0]
+            project.views[title] = ViewState(self._next_id("view"), field)
+        return project.views[title].id
+
+    @request
+    def ensure_queue(self, project_id: int, title: str, field: str, word: str, order: str) -> int:
+        """Make, or renew, the view of one annotator's queue and return its id."""
+        project = self._project(project_id)
+        known = project.views.get(title)
+        project.views[title] = ViewState(self._next_id("view") if known is None else known.id, field, word, order)
+        return project.views[title].id
+
+    @request
+    def users(self) -> list[PlatformUser]:
+        """Return everybody who has had a desk or made an annotation."""
+        return [PlatformUser(number, name, self._active.get(name)) for name, number in self._users.items()]
+
+    @request
+    def assign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Assign tasks to an annotator; only as `enterprise`."""
+        for task in self._assignable(project_id, annotator, task_ids):
+            task.assignees.add(annotator)
+
+    @request
+    def unassign(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> None:
+        """Take assigned tasks back; only as `enterprise`."""
+        for task in self._assignable(project_id, annotator, task_ids):
+            task.assignees.discard(annotator)
+
+    def _assignable(self, project_id: int, annotator: str, task_ids: Sequence[int]) -> list[TaskState]:
+        project = self._project(project_id)
+        if task_ids and not self.enterprise:
+            raise PlatformRejected(
+                "this platform has no assignment", remedy="Make it with `MemoryPlatform(enterprise=True)`."
+            )
+        if task_ids and annotator not in self._users:
+            raise PlatformRejected(f"there is no user '{annotator}'", remedy=nearest(annotator, self._users))
+        return [project.tasks[number] for number in task_ids if number in project.tasks]
 
     @request
     def webhooks(self, project_id: int) -> list[Webhook]:

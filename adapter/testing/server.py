@@ -30,6 +30,7 @@ from adapter.testing.state import (
     results,
     task_json,
 )
+from adapter.testing.views import ViewState
 from adapter.vocabulary import JsonObject
 
 P = ParamSpec("P")
@@ -84,7 +85,7 @@ class MemoryServer:
     once for each webhook registered at the project, after the call that caused it; what it raises is kept in
     `webhook_errors` and never reaches the caller, as in Label Studio. drop_webhooks: True loses all; a function gets
     the running number of each (from 0) and says whether it is lost. down: while set, every call raises it.
-    backend_state: of ML backends.
+    backend_state: of ML backends. enterprise: whether it has assignment, as Label Studio Enterprise has.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class MemoryServer:
         seed: int = 0,
         on_webhook: Callable[[JsonObject], None] | None = None,
         drop_webhooks: bool | Callable[[int], bool] = False,
+        enterprise: bool = False,
     ) -> None:
+        self.enterprise = enterprise
         self.on_webhook = on_webhook
         self.drop_webhooks = drop_webhooks
         self.webhook_errors: list[Exception] = []
@@ -112,6 +115,7 @@ class MemoryServer:
         self._annotation_owner: dict[int, int] = {}
         self._prediction_owner: dict[int, int] = {}
         self._users: dict[str, int] = {}
+        self._active: dict[str, datetime] = {}
 
     # Switches and helpers for tests; not part of the port.
 
@@ -123,12 +127,12 @@ class MemoryServer:
         with self._lock:
             self._failures.append(Failure(method, error, after_effect))
 
-    def desk(self, project_id: int, annotator: str) -> MemoryDesk:
-        """Return the seat of an annotator, who is made if new."""
+    def desk(self, project_id: int, annotator: str, *, view: int | None = None) -> MemoryDesk:
+        """Return the seat of an annotator, who is made if new. view: serve by that view's filter and order."""
         with self._lock:
             self._project(project_id)
             self._user(annotator)
-        return MemoryDesk(self, project_id, annotator)
+        return MemoryDesk(self, project_id, annotator, view)
 
     @request
     def add_task(self, project_id: int, data: JsonObject) -> int:
@@ -189,21 +193,31 @@ class MemoryServer:
 
     @request
     def view_tasks(self, project_id: int, view_id: int) -> list[int]:
-        """Return the ids of the tasks that a view shows, in its order: field not empty, greatest text first."""
+        """Return the ids of the tasks that a view shows, in its order."""
         project = self._project(project_id)
-        for known, name in project.views.values():
-            if known == view_id:
-                shown = [task for task in project.tasks.values() if task.data.get(name) not in (None, "")]
-                return [task.id for task in sorted(shown, key=lambda task: str(task.data[name]), reverse=True)]
-        raise PlatformNotFound(f"view {view_id} does not exist", where=f"project {project_id}")
+        return [task.id for task in self._view(project, view_id).sorted(project.tasks.values())]
+
+    @request
+    def assignees(self, task_id: int) -> frozenset[str]:
+        """Return whom Enterprise's assignment names for a task."""
+        return frozenset(self._task(task_id).assignees)
+
+    def _view(self, project: ProjectState, view_id: int) -> ViewState:
+        for view in project.views.values():
+            if view.id == view_id:
+                return view
+        raise PlatformNotFound(f"view {view_id} does not exist", where=f"project {project.id}")
 
     # What a desk asks.
 
     @request
-    def _next_task(self, project_id: int, annotator: str) -> Assignment | None:
+    def _next_task(self, project_id: int, annotator: str, view: int | None = None) -> Assignment | None:
         project = self._project(project_id)
-        now = self._now()
-        task = self._held_by(project, annotator) or self._choose(project, annotator, now)
+        self._active[annotator] = now = self._now()
+        shown_there = None if view is None else self._view(project, view).sorted(project.tasks.values())
+        task = self._held_by(project, annotator)
+        if task is None or (shown_there is not None and task not in shown_there):
+            task = self._choose(project, annotator, now, shown_there)
         if task is None:
             return None
         task.locks = {who: until for who, until in task.locks.items() if until > now}
@@ -247,15 +261,24 @@ class MemoryServer:
             return None
         return task if task.locks.get(annotator, datetime.min.replace(tzinfo=UTC)) > self._now() else None
 
-    def _choose(self, project: ProjectState, annotator: str, now: datetime) -> TaskState | None:
+    def _choose(
+        self, project: ProjectState, annotator: str, now: datetime, shown: Sequence[TaskState] | None
+    ) -> TaskState | None:
+        """Choose what a desk gets; among the tasks that its view shows, if it has one."""
         queue = self._queue(project, annotator)
+        allowed = None if shown is None else {task.id for task in shown}
+        if self.enterprise:
+            mine = {task.id for task in project.tasks.values() if annotator in task.assignees}
+            if mine:
+                allowed = mine if allowed is None else allowed & mine
 
         def free(number: int) -> bool:
-            return not project.tasks[number].is_locked_for(annotator, now)
+            return (allowed is None or number in allowed) and not project.tasks[number].is_locked_for(annotator, now)
 
         number: int | None = None
         if project.maximum_annotations > 1:
-            counts = {started: len(project.tasks[started].annotations) for started in queue.started}
+            begun = queue.started if allowed is None else queue.started & allowed
+            counts = {started: len(project.tasks[started].annotations) for started in begun}
             most = max(counts.values(), default=0)
             fullest = sorted(started for started, count in counts.items() if count == most)
             number = next(filter(free, self._random.sample(fullest, len(fullest))), None)
@@ -264,6 +287,8 @@ class MemoryServer:
             matched, number = queue.least(scores, project.predictions_changed, free)
             if not matched:
                 number = queue.any(self._random, free)
+        elif number is None and shown is not None and project.sampling == SEQUENTIAL:
+            return next((task for task in shown if task.is_open_for(annotator) and free(task.id)), None)
         elif number is None:
             number = queue.first(free) if project.sampling == SEQUENTIAL else queue.any(self._random, free)
         return None if number is None else project.tasks[number]
@@ -411,14 +436,15 @@ class MemoryServer:
 class MemoryDesk:
     """A fake `adapter.ports.Desk`: one annotator's seat at a `MemoryPlatform`."""
 
-    def __init__(self, platform: MemoryServer, project_id: int, annotator: str) -> None:
+    def __init__(self, platform: MemoryServer, project_id: int, annotator: str, view: int | None = None) -> None:
         self.annotator = annotator
         self._platform = platform
         self._project_id = project_id
+        self._view = view
 
     def next_task(self) -> Assignment | None:
         """Return the task to do next, reserved until it is submitted or skipped; None when there is none."""
-        return self._platform._next_task(self._project_id, self.annotator)
+        return self._platform._next_task(self._project_id, self.annotator, self._view)
 
     def submit(self, task_id: int, result: Sequence[JsonObject], lead_time: float) -> int:
         """Submit an annotation; return its id."""

@@ -20,6 +20,7 @@ from adapter.ports import (
     Webhook,
 )
 from adapter.testing.queue import Queue
+from adapter.testing.views import ViewState
 from adapter.vocabulary import TASK_KEY_FIELD, Control, JsonObject
 
 SEQUENTIAL, UNIFORM, UNCERTAINTY = "Sequential sampling", "Uniform sampling", "Uncertainty sampling"
@@ -27,7 +28,8 @@ SEQUENTIAL, UNIFORM, UNCERTAINTY = "Sequential sampling", "Uniform sampling", "U
 
 @dataclass
 class TaskState:
-    """A task with all that hangs on it. locks: annotator to the time until which it is reserved."""
+    """A task with all that hangs on it. locks: annotator to the time until which it is reserved. assignees: whom
+    Enterprise's assignment names."""
 
     id: int
     project_id: int
@@ -39,6 +41,7 @@ class TaskState:
     annotations: dict[int, PlatformAnnotation] = field(default_factory=dict)
     predictions: dict[int, PlatformPrediction] = field(default_factory=dict)
     locks: dict[str, datetime] = field(default_factory=dict)
+    assignees: set[str] = field(default_factory=set)
     parents: dict[int, int] = field(default_factory=dict)  # annotation to the prediction that was on the page
 
     @property
@@ -81,7 +84,7 @@ class ProjectState:
     queues: dict[str, Queue] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)
     backends: dict[str, ConnectedBackend] = field(default_factory=dict)
-    views: dict[str, tuple[int, str]] = field(default_factory=dict)
+    views: dict[str, ViewState] = field(default_factory=dict)
 
     def public(self) -> PlatformProject:
         """Return it as the port tells it."""

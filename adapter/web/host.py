@@ -72,7 +72,7 @@ def load_bundle(project: Project, model: ModelVersion) -> Predicting:
     from adapter.bundle import Bundle
 
     folder = project.artifacts.get_folder(model.uri)
-    return Bundle.load(folder, controls=project.space.controls, places=project.places)
+    return Bundle.load(folder, controls=project.learned, places=project.places)
 
 
 class ModelHost:

@@ -19,6 +19,7 @@ import numpy as np
 import structlog
 
 from adapter.errors import HitlError
+from adapter.kinds import learned
 from adapter.label_studio.payloads import PredictRequest, PredictTask, task_key
 from adapter.ports import Floats
 from adapter.stages.evidence import prelabel
@@ -274,7 +275,7 @@ def _deliver(jobs: Sequence[_Job]) -> None:
 
 def _check(space: LabelSpace, probabilities: dict[str, Floats], n: int) -> None:
     """Refuse what no backend may return, before it becomes a wrong pre-label. Raises ValueError."""
-    for control in space.controls:
+    for control in learned(space):
         answer = probabilities.get(control.name)
         shape = (n, len(control.labels))
         if answer is None:

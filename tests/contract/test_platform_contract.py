@@ -38,7 +38,7 @@ class Bench(Protocol):
 
     platform: Platform
 
-    def desk(self, project_id: int, name: str) -> Desk: ...
+    def desk(self, project_id: int, name: str, view: int | None = None) -> Desk: ...
 
     def change_annotation(self, annotation_id: int, changed: list[dict[str, Any]]) -> None: ...
 
@@ -54,8 +54,8 @@ class MemoryBench:
         self.memory = MemoryPlatform()
         self.platform: Platform = self.memory
 
-    def desk(self, project_id: int, name: str) -> Desk:
-        return self.memory.desk(project_id, f"{name}@annotators.local")
+    def desk(self, project_id: int, name: str, view: int | None = None) -> Desk:
+        return self.memory.desk(project_id, f"{name}@annotators.local", view=view)
 
     def change_annotation(self, annotation_id: int, changed: list[dict[str, Any]]) -> None:
         self.memory.change_annotation(annotation_id, changed)
@@ -82,11 +82,11 @@ class LabelStudioBench:
             base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=60, trust_env=False
         )
 
-    def desk(self, project_id: int, name: str) -> Desk:
+    def desk(self, project_id: int, name: str, view: int | None = None) -> Desk:
         from adapter.label_studio.desk import LabelStudioDesk
         from adapter.label_studio.users import make_annotator
 
-        desk = LabelStudioDesk(self.server.url, make_annotator(self.server, name), project_id)
+        desk = LabelStudioDesk(self.server.url, make_annotator(self.server, name), project_id, view=view)
         self.desks.append(desk)
         return desk
 
@@ -201,6 +201,10 @@ GONE: dict[str, Callable[[Platform], object]] = {
     "prediction_versions": lambda p: p.prediction_versions(NOBODY),
     "predictions": lambda p: p.predictions(NOBODY),
     "ensure_view": lambda p: p.ensure_view(NOBODY, "view", "field", "Field"),
+    "ensure_queue": lambda p: p.ensure_queue(NOBODY, "view", "field", ";ann;", "order"),
+    "update_tasks": lambda p: p.update_tasks(NOBODY, {1: {"field": "text"}}),
+    "assign": lambda p: p.assign(NOBODY, "ann@annotators.local", [1]),
+    "unassign": lambda p: p.unassign(NOBODY, "ann@annotators.local", [1]),
     "webhooks": lambda p: p.webhooks(NOBODY),
     "ensure_webhook": lambda p: p.ensure_webhook(NOBODY, "http://127.0.0.1:9/webhook", {}),
     "backends": lambda p: p.backends(NOBODY),
@@ -634,6 +638,90 @@ class TestPrelabels:
         platform.configure(project, show_prelabels=False, model_version="m1")
         assignment, _ = self.work(bench, project, result())
         assert (assignment.prelabel, assignment.prelabel_version) == ((), None)
+
+
+class TestQueues:
+    """Each annotator's own queue: a view on a text field, in the numeric order of another."""
+
+    def queue(self, platform: Platform, project: int, name: str) -> int:
+        return platform.ensure_queue(project, f"For {name}", "hitl_for", f";{name};", "hitl_priority")
+
+    def test_a_desk_follows_its_views_filter_and_numeric_order(
+        self, bench: Bench, platform: Platform, project: int
+    ) -> None:
+        tasks = [new(f"k{n}", hitl_priority=priority) for n, priority in enumerate((10, 9, 100, 2.5, "30", 1))]
+        ids = list(platform.import_tasks(project, tasks).values())
+        mine, other = {"hitl_for": ";ann;"}, {"hitl_for": ";joann;"}
+        platform.update_tasks(project, {**dict.fromkeys(ids[:5], mine), ids[5]: other})
+        platform.update_tasks(project, {ids[2]: {"hitl_for": ";ann;bob;"}})
+        ann, bob = self.queue(platform, project, "ann"), self.queue(platform, project, "bob")
+        assert bench.view_tasks(project, ann) == [ids[3], ids[1], ids[0], ids[4], ids[2]]
+        assert bench.view_tasks(project, bob) == [ids[2]]
+        assert drain(bench.desk(project, "bob", bob)) == [ids[2]]
+        assert drain(bench.desk(project, "ann", ann)) == [ids[3], ids[1], ids[0], ids[4]]
+        assert drain(bench.desk(project, "cy")) == [ids[5]], "without a view everything is served"
+
+    def test_a_desk_with_a_view_keeps_its_task_until_that_leaves_the_view(
+        self, bench: Bench, platform: Platform, project: int
+    ) -> None:
+        ids = list(platform.import_tasks(project, [new(f"k{n}", hitl_priority=n) for n in range(3)]).values())
+        view = self.queue(platform, project, "ann")
+        platform.update_tasks(project, {key: {"hitl_for": ";ann;"} for key in ids[1:]})
+        desk = bench.desk(project, "ann", view)
+        assert (next_id(desk), next_id(desk)) == (ids[1], ids[1])
+        platform.update_tasks(project, {ids[1]: {"hitl_for": ""}})
+        assert next_id(desk) == ids[2]
+        platform.update_tasks(project, {ids[2]: {"hitl_for": ";bob;"}})
+        assert next_id(desk) is None
+
+    def test_overlap_is_kept_over_several_views(self, bench: Bench, platform: Platform, project: int) -> None:
+        ids = list(platform.import_tasks(project, [new("once"), new("twice", 2)]).values())
+        platform.update_tasks(project, {key: {"hitl_for": ";ann;bob;"} for key in ids})
+        desks = [bench.desk(project, name, self.queue(platform, project, name)) for name in ("ann", "bob")]
+        assert drain(desks[0]) == ids
+        assert drain(desks[1]) == [ids[1]]
+
+    def test_many_tasks_change_at_once_and_only_in_the_fields_given(self, platform: Platform, project: int) -> None:
+        ids = list(platform.import_tasks(project, [new(f"k{n}", hitl_priority=n) for n in range(30)]).values())
+        text = 'quo"te \\ per%cent, ü;'
+        platform.update_tasks(project, {number: {"a": text, "b": f"{n % 3}"} for n, number in enumerate(ids)})
+        platform.update_tasks(project, {ids[0]: {"a": ""}, NOBODY: {"a": "gone"}})
+        platform.update_tasks(project, {})
+        stored = {task.id: task.data for task in platform.tasks(project)}
+        assert set(stored) == set(ids)
+        assert [stored[number]["a"] for number in ids] == ["", *[text] * 29]
+        assert [stored[number]["b"] for number in ids] == [f"{n % 3}" for n in range(30)]
+        assert [stored[number]["hitl_priority"] for number in ids] == list(range(30))
+        assert platform.find_tasks(project, ["k7"]) == {"k7": (ids[7],)}
+
+    def test_a_view_is_made_once_and_put_right_when_asked_for_again(
+        self, bench: Bench, platform: Platform, project: int
+    ) -> None:
+        (number,) = platform.import_tasks(project, [new("a", hitl_priority=1)]).values()
+        platform.update_tasks(project, {number: {"hitl_for": ";ann;"}})
+        view = platform.ensure_queue(project, "For ann", "hitl_for", ";old;", "hitl_priority")
+        assert bench.view_tasks(project, view) == []
+        assert self.queue(platform, project, "ann") == view
+        assert bench.view_tasks(project, view) == [number]
+        assert self.queue(platform, project, "bob") != view
+
+    def test_users_are_known_with_their_last_sign_of_life(self, bench: Bench, platform: Platform, project: int) -> None:
+        fill(platform, project, 1)
+        desk = bench.desk(project, "ann")
+        drain(desk)
+        (ann,) = [user for user in platform.users() if user.name == desk.annotator]
+        assert ann.active_at is not None
+        assert ann.active_at.tzinfo is not None
+
+    def test_without_assignment_it_refuses_and_says_what_to_do(
+        self, bench: Bench, platform: Platform, project: int
+    ) -> None:
+        (number,) = fill(platform, project, 1)
+        who = bench.desk(project, "ann").annotator
+        with pytest.raises(PlatformRejected, match=r"no assignment.*(views|enterprise)"):
+            platform.assign(project, who, [number])
+        platform.assign(project, who, [])
+        platform.unassign(project, who, [])
 
 
 class TestConnections:

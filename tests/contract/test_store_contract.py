@@ -15,12 +15,16 @@ from adapter.store import WITHDRAWN, Intent, NewRow, Part, Store
 from adapter.vocabulary import (
     Annotation,
     Consensus,
+    Decision,
     Fault,
     Flag,
     FlagReason,
+    GoldLabel,
     ModelState,
     ModelVersion,
     Ranked,
+    Review,
+    Routed,
 )
 
 NOON = datetime(2025, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -390,6 +394,179 @@ class TestConsensus:
         assert store.consensus.replace("p", [replace(rows[0], confidence=0.6)]) == 2
         assert [item.confidence for item in store.consensus.all("p")] == [0.6]
         assert store.consensus.all("p", "other") == []
+
+    def test_how_it_was_made_and_what_to_start_from_are_kept(self, store: Store) -> None:
+        fill(store, "a", "b")
+        made = Consensus("a", "spam", ("ham",), 0.99, (), {"ann": ("ham",)}, "expert")
+        open_ = Consensus("b", "spam", None, 0.5, (), {}, "majority", ({"labels": ["ham"]},), "a tie\x00")
+        assert store.consensus.replace("p", [made, open_]) == 2
+        assert store.consensus.replace("p", [made, open_]) == 0
+        first, second = store.consensus.all("p")
+        assert (first.method, first.proposal, first.why) == ("expert", None, "")
+        assert (second.method, second.proposal, second.why) == ("majority", [{"labels": ["ham"]}], "a tie\ufffd")
+        assert store.consensus.replace("p", [made, replace(open_, proposal=None)]) == 1
+
+
+class TestGold:
+    @pytest.fixture(autouse=True)
+    def _pool(self, store: Store) -> None:
+        fill(store, "a", "b")
+
+    def gold(self, task_id: str, value: Any = ("ham",), control: str = "spam", **changes: Any) -> GoldLabel:
+        return replace(GoldLabel(task_id, control, value, "given", "lead", NOON), **changes)
+
+    def test_one_label_per_task_and_control(self, store: Store) -> None:
+        rows = [self.gold("b"), self.gold("a", (), control="tone"), self.gold("a")]
+        assert store.gold.put("p", rows) == 3
+        assert store.gold.put("p", rows) == 0
+        assert [(row.task_id, row.control, row.value) for row in store.gold.all("p")] == [
+            ("a", "spam", ["ham"]),
+            ("a", "tone", []),
+            ("b", "spam", ["ham"]),
+        ]
+        assert [row.task_id for row in store.gold.all("p", "tone")] == ["a"]
+        assert store.gold.all("p")[0].at == NOON
+
+    def test_another_truth_replaces_the_first_and_another_moment_alone_does_not(self, store: Store) -> None:
+        store.gold.put("p", [self.gold("a")])
+        later = NOON + timedelta(days=1)
+        assert store.gold.put("p", [self.gold("a", at=later)]) == 0
+        assert store.gold.put("p", [self.gold("a", ("spam",), origin="adjudicated", by="eve\x00", at=later)]) == 1
+        (row,) = store.gold.all("p")
+        assert (row.value, row.origin, row.by, row.at) == (["spam"], "adjudicated", "eve\ufffd", later)
+
+    def test_dropping_takes_one_control_or_all(self, store: Store) -> None:
+        store.gold.put("p", [self.gold("a"), self.gold("a", control="tone"), self.gold("b")])
+        assert store.gold.drop("p", ["a", "zzz"], "tone") == 1
+        assert store.gold.drop("p", ["a", "b"]) == 2
+        assert store.gold.all("p") == []
+        assert store.gold.drop("p", []) == 0
+
+    def test_ground_truth_marks_are_read_from_annotations_that_count(self, store: Store) -> None:
+        marked = [
+            annotation(2, ground_truth=True),
+            annotation(1, ground_truth=True, values={"spam": ("spam",), "tone": None}),
+            annotation(3),
+            annotation(4, ground_truth=True, cancelled=True),
+        ]
+        store.annotations.record("p", "a", marked)
+        found = [(row.task_id, row.control, row.value, row.by) for row in store.gold.marked("p")]
+        assert found == [("a", "spam", ["spam"], "ann"), ("a", "spam", ["ham"], "ann")]
+        store.annotations.record("p", "a", [])
+        assert store.gold.marked("p") == []
+
+    def test_gold_needs_a_task_and_a_value(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="not in the store"):
+            store.gold.put("p", [self.gold("nowhere")])
+        with pytest.raises(StoreError, match="without a value"):
+            store.gold.put("p", [self.gold("a", None)])
+        assert store.gold.all("p") == []
+
+
+class TestReviews:
+    @pytest.fixture(autouse=True)
+    def _pool(self, store: Store) -> None:
+        fill(store, "a", "b")
+
+    def review(self, annotation: int, task_id: str = "a", control: str = "spam", **changes: Any) -> Review:
+        return replace(
+            Review(
+                task_id=task_id,
+                control=control,
+                reviewer="eve",
+                decision=Decision.ACCEPT,
+                proposed=("ham",),
+                value=("ham",),
+                annotation=annotation,
+                why="people differ",
+                at=NOON + timedelta(seconds=annotation),
+                lead_time=3.5,
+            ),
+            **changes,
+        )
+
+    def test_a_decision_comes_back_as_it_was(self, store: Store) -> None:
+        rejected = self.review(7, decision=Decision.REJECT, proposed=None, value=None, lead_time=None)
+        assert store.reviews.record("p", [rejected, self.review(5, control="tone")]) == 2
+        first, second = store.reviews.all("p")
+        assert second == rejected
+        assert (first.annotation, first.control, first.value, first.lead_time) == (5, "tone", ["ham"], 3.5)
+        assert second.decision is Decision.REJECT
+
+    def test_the_same_decision_again_is_no_news_and_another_replaces_it(self, store: Store) -> None:
+        assert store.reviews.record("p", [self.review(1)]) == 1
+        assert store.reviews.record("p", [self.review(1)]) == 0
+        assert store.reviews.record("p", [self.review(1, decision=Decision.CORRECT, value=("spam",))]) == 1
+        assert [(row.decision, row.value) for row in store.reviews.all("p")] == [(Decision.CORRECT, ["spam"])]
+
+    def test_latest_is_by_task_and_control(self, store: Store) -> None:
+        store.reviews.record("p", [self.review(2, reviewer="kim"), self.review(1), self.review(3, "b")])
+        latest = store.reviews.latest("p")
+        assert {key: row.reviewer for key, row in latest.items()} == {("a", "spam"): "kim", ("b", "spam"): "eve"}
+
+    def test_a_withdrawn_decision_does_not_stand_until_it_returns(self, store: Store) -> None:
+        store.reviews.record("p", [self.review(1), self.review(1, control="tone"), self.review(2)])
+        assert store.reviews.withdraw("p", [1, 99]) == 2
+        assert store.reviews.withdraw("p", [1]) == 0
+        assert [row.annotation for row in store.reviews.all("p")] == [2]
+        assert store.reviews.record("p", [self.review(1)]) == 1
+        assert [row.annotation for row in store.reviews.all("p")] == [1, 2]
+        assert store.reviews.withdraw("p", []) == 0
+
+    def test_a_place_holds_what_stands_there_and_remembers_what_stood(self, store: Store) -> None:
+        first = store.reviews.record_places("p", {70: [self.review(1), self.review(1, control="tone")], 71: []})
+        assert ([row.control for row in first.changed], first.withdrawn) == (["spam", "tone"], 0)
+        again = store.reviews.record_places("p", {70: [self.review(1), self.review(1, control="tone")]})
+        assert (again.changed, again.withdrawn) == ((), 0)
+        store.reviews.record_places("p", {71: [self.review(4, "b")]})
+        moved = store.reviews.record_places("p", {70: [self.review(2)]})
+        assert ([row.annotation for row in moved.changed], moved.withdrawn) == ([2], 2)
+        assert [row.annotation for row in store.reviews.all("p")] == [2, 4]
+        there = store.reviews.at_places("p", [70, 99])
+        assert {place: [row.annotation for row in rows] for place, rows in there.items()} == {70: [1, 1, 2]}
+        assert set(store.reviews.at_places("p")) == {70, 71}
+        assert store.reviews.record_places("p", {70: [], 71: []}).withdrawn == 2
+        assert store.reviews.all("p") == []
+
+    def test_a_decision_needs_a_task_of_the_pool(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="not in the store"):
+            store.reviews.record("p", [self.review(1, "nowhere")])
+
+
+class TestRouted:
+    @pytest.fixture(autouse=True)
+    def _pool(self, store: Store) -> None:
+        fill(store, "a", "b", "c")
+
+    def given(self, task_id: str, annotator: str, second: int = 0) -> Routed:
+        return Routed(task_id, annotator, "hard, to the skilled", NOON + timedelta(seconds=second))
+
+    def test_what_was_given_comes_back_oldest_first(self, store: Store) -> None:
+        rows = [self.given("b", "ann", 2), self.given("c", "ann", 1), self.given("b", "bob", 3)]
+        assert store.routed.give("p", rows) == 3
+        assert store.routed.of("p") == [rows[1], rows[0], rows[2]]
+        assert [row.task_id for row in store.routed.of("p", "ann")] == ["c", "b"]
+        assert store.routed.of("p", "nobody\x00") == []
+
+    def test_giving_again_keeps_what_is_there(self, store: Store) -> None:
+        store.routed.give("p", [self.given("a", "ann")])
+        assert store.routed.finish("p", [("a", "ann"), ("a", "bob")]) == 1
+        assert store.routed.give("p", [self.given("a", "ann", 9), self.given("a", "bob", 9)]) == 1
+        assert [(row.annotator, row.done) for row in store.routed.of("p")] == [("ann", True), ("bob", False)]
+
+    def test_only_open_tasks_are_taken_back(self, store: Store) -> None:
+        store.routed.give("p", [self.given("a", "ann"), self.given("b", "ann"), self.given("b", "bob")])
+        store.routed.finish("p", [("a", "ann")])
+        assert store.routed.finish("p", [("a", "ann")]) == 0
+        assert store.routed.withdraw("p", [("a", "ann"), ("b", "ann"), ("c", "ann")]) == 1
+        assert [(row.task_id, row.annotator) for row in store.routed.of("p")] == [("a", "ann"), ("b", "bob")]
+        assert store.routed.withdraw("p", []) == store.routed.finish("p", []) == 0
+
+    def test_a_pair_needs_a_task_and_a_name(self, store: Store) -> None:
+        with pytest.raises(StoreError, match="not in the store"):
+            store.routed.give("p", [self.given("nowhere", "ann")])
+        with pytest.raises(StoreError, match="the annotator ''"):
+            store.routed.give("p", [self.given("a", "")])
 
 
 class TestFlags:

@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from adapter.errors import SchemaMismatch, StoreError
 from adapter.store import NewRow, Store
 from adapter.store.migrate import _config
-from adapter.store.tables import VERSION_TABLE, metadata
+from adapter.store.schema import VERSION_TABLE, metadata
+from adapter.vocabulary import Consensus
 
 
 def test_the_migrated_database_is_what_the_code_expects(store: Store) -> None:
@@ -59,3 +60,21 @@ def test_the_migrations_can_be_undone(store: Store) -> None:
         command.downgrade(config, "base")
     with store._database.read() as conn:
         assert sa.inspect(conn).get_table_names() == [VERSION_TABLE]
+
+
+def test_an_older_store_keeps_its_data_when_it_is_brought_up(store: Store) -> None:
+    store.tasks.add("p", [NewRow("a", {}, "c")], blind=lambda _: False)
+    store.consensus.replace("p", [Consensus("a", "spam", ("ham",), 0.9, (0.9, 0.1), {"ann": ("ham",)})])
+    with store._database.write() as conn:
+        config = _config()
+        config.attributes["connection"] = conn
+        command.downgrade(config, "0001")
+    with store._database.read() as conn:
+        assert "hitl_gold" not in sa.inspect(conn).get_table_names()
+    store.migrate()
+    (row,) = store.consensus.all("p")
+    assert (row.value, row.probabilities, row.support) == (["ham"], (0.9, 0.1), {"ann": ["ham"]})
+    assert (row.method, row.proposal, row.why) == ("", None, "")
+    assert not store.gold.all("p")
+    assert not store.reviews.all("p")
+    assert not store.routed.of("p")

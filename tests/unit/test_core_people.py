@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter.core.people import PRIOR_ACCURACY, one_coin, skills
+from adapter.core.crowd.one_coin import one_coin
+from adapter.core.crowd.votes import CrowdVotes, ballots
+from adapter.core.people import PRIOR_ACCURACY, skills
 
 
 def crowd(accuracy: dict[str, float], tasks: int, k: int, seed: int) -> tuple[dict[str, dict[str, int]], np.ndarray]:
@@ -54,16 +56,15 @@ def test_few_overlapping_items_stay_near_the_prior() -> None:
 
 
 def test_posterior_follows_the_better_person() -> None:
-    task = np.array([0, 0])
-    gold = np.full(41, -1)
-    gold[1:] = 0
     # ann is right on 40 known tasks, bob on half of them; they disagree on task 0
-    task = np.concatenate([task, np.repeat(np.arange(1, 41), 2)])
+    task = np.repeat(np.arange(41), 2)
     who = np.tile([0, 1], 41)
     label = np.concatenate([[0, 1], np.stack([np.zeros(40, int), np.arange(40) % 2], axis=1).ravel()])
-    fitted = one_coin(task, who, label, ["ann", "bob"], 2, gold)
-    assert fitted.posteriors[0, 0] > 0.9
-    assert fitted.posteriors.sum(axis=1) == pytest.approx(np.ones(41))
+    votes = CrowdVotes(task, who, label, [f"t{i:02d}" for i in range(41)], ["ann", "bob"], 2)
+    cast, _ = ballots(votes, dict.fromkeys(range(1, 41), 0))
+    fitted = one_coin(cast)
+    assert fitted.posterior[0, 0] > 0.9
+    assert fitted.posterior.sum(axis=1) == pytest.approx(np.ones(41))
 
 
 def test_no_votes_no_skills() -> None:

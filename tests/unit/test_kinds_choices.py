@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl
 from adapter.kinds import kind_for_tag, kinds
-from adapter.kinds.base import Tag
+from adapter.kinds.base import Given, LabelKind, Tag, Unit
 from adapter.kinds.choices import KIND
 from adapter.vocabulary import Control
 
 LABELS = ("red", "green", "blue")
-SINGLE = Control("colour", "choices", "text", "Text", "text", LABELS)
+SINGLE = Control("colour", "choices", "text", "Text", "text", LABELS, tag="Choices", fields=("text",))
 MULTIPLE = Control("colours", "choices", "text", "Text", "text", LABELS, multiple=True)
 REQUIRED = Control("colours", "choices", "text", "Text", "text", LABELS, multiple=True, required=True)
 TEXT = Tag("Text", {"name": "text", "value": "$text"})
@@ -36,6 +37,7 @@ def item(labels: Any, control: Control = SINGLE) -> dict[str, Any]:
 def test_choices_is_found_as_a_kind() -> None:
     assert kinds()["choices"] is KIND
     assert kind_for_tag("Choices") is KIND
+    assert isinstance(KIND, LabelKind)
 
 
 class TestControl:
@@ -51,6 +53,17 @@ class TestControl:
         assert control.multiple
         assert control.required
 
+    def test_several_objects_keep_the_configs_words(self) -> None:
+        objects = {name: Tag("Image", {"name": name, "value": f"${name}"}) for name in ("left", "right")}
+        tag = Tag("Choices", {"name": "colour", "toName": "left,right"}, (choice("a"), choice("b")), objects)
+        control = KIND.control(tag)
+        assert (control.to_name, control.object_tag, control.field) == ("left,right", "Image", "left")
+        assert control.fields == ("left", "right")
+        assert KIND.write(control, ("a",))[0]["to_name"] == "left"
+
+    def test_a_control_for_each_region_parses_like_any_other(self) -> None:
+        assert KIND.control(choices(choice("a"), choice("b"), perRegion="true")).labels == ("a", "b")
+
     def test_the_alias_is_the_label(self) -> None:
         assert KIND.control(choices(choice("Very red", alias="red"), choice("green"))).labels == ("red", "green")
 
@@ -63,14 +76,17 @@ class TestControl:
     @pytest.mark.parametrize(
         ("tag", "words"),
         [
-            (choices(choice("a"), perRegion="true"), "on each region"),
             (choices(choice("a"), perItem="true"), "on each item"),
+            (choices(choice("a"), peritem="True"), "on each item"),
             (choices(value="$options"), "come from task data"),
             (choices(choice("a"), apiUrl="https://example.org"), "come from task data"),
             (choices(choice("$option")), "takes its label from task data"),
             (choices(choice("a", choice("b"))), "form a tree"),
             (choices(choice("a", Tag("View", {}, (choice("b"),)))), "form a tree"),
             (choices(choice("a"), allowNested="true"), "form a tree"),
+            (choices(choice("a"), allownested="true"), "form a tree"),
+            (choices(choice("a"), choice("a")), "'a' is there twice"),
+            (choices(choice("a"), choice("b", alias="a")), "'a' is there twice"),
         ],
     )
     def test_what_is_not_served_is_refused_in_a_sentence(self, tag: Tag, words: str) -> None:
@@ -83,8 +99,6 @@ class TestControl:
         ("tag", "words"),
         [
             (choices(), "lists no labels"),
-            (choices(choice("a"), choice("a")), "'a' is there twice"),
-            (choices(choice("a"), choice("b", alias="a")), "'a' is there twice"),
             (choices(choice("  ")), "has no value"),
             (choices(choice("a", alias="")), "empty alias"),
             (choices(choice("a"), choice="multi"), "Did you mean 'multiple'"),
@@ -321,6 +335,213 @@ class TestMerge:
         _, posterior = KIND.merge(SINGLE, {who: (label,) for who, label in votes.items()}, skill)
         assert posterior.sum() == pytest.approx(1, abs=1e-5)
         assert (posterior >= 0).all()
+
+
+class TestMeasure:
+    def test_one_label_is_nominal_and_several_are_sets(self) -> None:
+        assert (KIND.measure(SINGLE).scale, KIND.measure(SINGLE).headline) == ("nominal", "alpha")
+        assert (KIND.measure(MULTIPLE).scale, KIND.measure(MULTIPLE).headline) == ("set", "alpha")
+
+    def test_units_hold_what_each_person_said(self) -> None:
+        assert KIND.units(SINGLE, {"ann": ("red",), "bob": ("blue",)}) == [Unit({"ann": "red", "bob": "blue"})]
+        assert KIND.units(MULTIPLE, {"ann": ("red", "blue"), "bob": ()}) == [
+            Unit({"ann": frozenset({"red", "blue"}), "bob": frozenset()})
+        ]
+        assert KIND.units(SINGLE, {}) == []
+
+    def test_pair_counts_by_hand(self) -> None:
+        assert KIND.pair_counts(SINGLE, ("red",), ("red",)) == {"score": (1.0, 1.0)}
+        assert KIND.pair_counts(SINGLE, ("red",), ("blue",)) == {"score": (0.0, 1.0)}
+        counts = KIND.pair_counts(MULTIPLE, ("red", "green"), ("green", "blue"))
+        assert counts["label_f1"] == (2.0, 4.0)
+        assert counts["score"] == (pytest.approx(1 / 9), 1.0)
+        assert KIND.pair_counts(MULTIPLE, (), ())["label_f1"] == (0.0, 0.0)
+
+    def test_a_value_has_no_parts_and_carries_no_scores(self) -> None:
+        assert KIND.of_label(MULTIPLE, ("red", "blue"), "red") == ("red", "blue")
+        assert KIND.doubt(SINGLE, ("red",)) == 0
+
+
+def cast(*rows: str) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Tasks t0, t1, ... from rows such as "ann:red bob:green+blue cy:"."""
+    return {
+        f"t{row}": {
+            who: tuple(filter(None, labels.split("+"))) for who, _, labels in (v.partition(":") for v in text.split())
+        }
+        for row, text in enumerate(rows)
+    }
+
+
+class TestConsensus:
+    def test_two_against_one(self) -> None:
+        found = KIND.consensus(SINGLE, cast("ann:red bob:red cy:green"), Given(method="majority"))
+        merged = found.merged["t0"]
+        assert merged.value == ("red",)
+        assert found.method == "majority"
+        assert merged.confidence == merged.certainty == pytest.approx(2 / 3)
+        assert merged.probabilities == pytest.approx((2 / 3, 1 / 3, 0))
+        assert set(found.skill) == {"ann", "bob", "cy"}
+
+    def test_a_tie_has_no_value_but_a_proposal_and_says_why(self) -> None:
+        merged = KIND.consensus(SINGLE, cast("ann:blue bob:red cy:red di:blue"), Given(method="one-coin")).merged["t0"]
+        assert merged.value is None
+        assert merged.proposal == ("red",)
+        assert merged.why == "2 say 'red', 2 say 'blue'"
+        assert merged.certainty == pytest.approx(0.5, abs=0.01)
+
+    def test_one_vote_is_as_sure_as_its_person(self) -> None:
+        found = KIND.consensus(SINGLE, cast("ann:red", *["ann:red bob:red cy:red"] * 30), Given())
+        merged = found.merged["t0"]
+        assert merged.value == ("red",)
+        assert merged.confidence == found.skill["ann"].accuracy > 0.93
+        assert sum(merged.probabilities) == pytest.approx(1)
+
+    def test_a_stranger_is_right_nine_times_in_ten(self) -> None:
+        merged = KIND.consensus(SINGLE, cast("ann:red"), Given()).merged["t0"]
+        assert merged.confidence == pytest.approx(0.9)
+        assert merged.probabilities == pytest.approx((0.9, 0.05, 0.05))
+
+    def test_one_vote_of_somebody_who_is_mostly_wrong_is_no_consensus(self) -> None:
+        yes_no = Control("q", "choices", "t", "Text", "text", ("yes", "no"))
+        gold = {f"t{i}": ("no",) for i in range(1, 60)}
+        found = KIND.consensus(yes_no, cast("ann:yes", *["ann:yes"] * 59), Given(gold=gold))
+        merged = found.merged["t0"]
+        assert found.skill["ann"].accuracy < 0.5
+        assert merged.value is None
+        assert merged.proposal == ("yes",)
+        assert "more often than right" in merged.why
+
+    def test_no_votes_are_no_consensus(self) -> None:
+        for control in (SINGLE, MULTIPLE):
+            merged = KIND.consensus(control, {"t0": {}}, Given()).merged["t0"]
+            assert (merged.value, merged.proposal, merged.certainty) == (None, None, 0.0)
+            assert merged.why
+
+    def test_gold_wins_and_tells_skill(self) -> None:
+        votes = cast(*["ann:red bob:green"] * 30)
+        found = KIND.consensus(SINGLE, votes, Given(gold={f"t{i}": ("green",) for i in range(20)}))
+        assert found.merged["t0"].value == ("green",)
+        assert found.merged["t0"].confidence == 1
+        assert found.skill["bob"].accuracy > 0.9 > 0.6 > found.skill["ann"].accuracy
+        assert found.merged["t29"].value == ("green",)
+
+    def test_a_model_speaks_only_where_the_method_hears_it(self) -> None:
+        people = ["ann", "bob", "cy"]
+        votes = {
+            f"t{i:02}": {who: (LABELS[i % 3],) for who in people[: 1 + i % 3] if (i + len(who)) % 7} for i in range(40)
+        }
+        votes = {task: said or {"ann": ("red",)} for task, said in votes.items()}
+        against = np.array([0.02, 0.02, 0.96], dtype=np.float32)
+        model = {task: against if task == "t00" else np.eye(3, dtype=np.float32)[int(task[1:]) % 3] for task in votes}
+        deaf = KIND.consensus(SINGLE, votes, Given(method="one-coin", model=model))
+        assert deaf.merged["t00"].confidence == pytest.approx(deaf.skill["ann"].accuracy)
+        hears = KIND.consensus(SINGLE, votes, Given(method="crowdlab", model=model))
+        assert hears.merged["t00"].probabilities[0] < deaf.merged["t00"].probabilities[0]
+
+    def test_nothing_to_consolidate(self) -> None:
+        assert KIND.consensus(SINGLE, {}, Given()).merged == KIND.consensus(MULTIPLE, {}, Given()).merged == {}
+
+    def test_gold_of_tasks_without_votes_is_left_alone(self) -> None:
+        assert set(KIND.consensus(SINGLE, cast("ann:red"), Given(gold={"x": ("red",)})).merged) == {"t0"}
+
+    def test_multiple_goes_label_by_label(self) -> None:
+        votes = cast("ann:red+green bob:red cy:red+blue")
+        merged = KIND.consensus(MULTIPLE, votes, Given(method="majority")).merged["t0"]
+        assert merged.value == ("red",)
+        assert merged.probabilities == pytest.approx((1, 1 / 3, 1 / 3))
+        assert merged.confidence == pytest.approx(4 / 9)
+        assert merged.certainty == pytest.approx(2 / 3)
+
+    def test_a_tie_on_one_label_is_a_tie(self) -> None:
+        merged = KIND.consensus(MULTIPLE, cast("ann:red bob:red+blue"), Given(method="one-coin")).merged["t0"]
+        assert merged.value is None
+        assert merged.proposal == ("red", "blue")
+        assert merged.why == "1 of 2 says 'blue'"
+        assert merged.certainty == pytest.approx(0.5, abs=1e-3)
+
+    def test_everybody_says_none(self) -> None:
+        merged = KIND.consensus(MULTIPLE, cast("ann: bob:", "ann: bob:"), Given()).merged["t0"]
+        assert merged.value == ()
+        assert merged.certainty > 0.9
+
+    def test_required_and_nothing_agreed_is_no_consensus(self) -> None:
+        merged = KIND.consensus(REQUIRED, cast("ann:red bob:green cy:blue"), Given(method="majority")).merged["t0"]
+        assert merged.value is None
+        assert merged.proposal == ("red",)
+        assert "required" in merged.why
+
+    def test_one_set_is_as_sure_as_its_person(self) -> None:
+        found = KIND.consensus(MULTIPLE, cast("ann:red", "ann:red+blue bob:red cy:green"), Given())
+        assert found.merged["t0"].value == ("red",)
+        assert found.merged["t0"].certainty == pytest.approx(found.skill["ann"].accuracy)
+
+    def test_gold_sets_win(self) -> None:
+        votes = cast("ann:red bob:red", "ann:red+blue bob:red")
+        found = KIND.consensus(MULTIPLE, votes, Given(gold={"t0": ("green",), "t1": ()}))
+        assert found.merged["t0"].value == ("green",)
+        assert found.merged["t0"].probabilities == (0.0, 1.0, 0.0)
+        assert found.merged["t1"].value == ()
+        assert found.skill["ann"].accuracy < found.skill["bob"].accuracy < 0.9
+
+    def test_a_list_of_one_label(self) -> None:
+        one = Control("c", "choices", "t", "Text", "text", ("only",))
+        merged = KIND.consensus(one, cast("ann:only bob:only"), Given()).merged["t0"]
+        assert (merged.value, merged.confidence, merged.probabilities) == (("only",), 1.0, (1.0,))
+
+    def test_unknown_methods_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="magic"):
+            KIND.consensus(SINGLE, cast("ann:red"), Given(method="magic"))
+
+    def test_many_labels_are_asked_of_only_where_somebody_gave_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        votes = cast("ann:red+green bob:red cy:red+blue", "ann:blue bob:blue cy:blue")
+        full = KIND.consensus(MULTIPLE, votes, Given(method="majority")).merged
+        monkeypatch.setattr("adapter.kinds.label_votes.MOST_QUESTIONS", 1)
+        sparse = KIND.consensus(MULTIPLE, votes, Given(method="majority")).merged
+        assert {task: m.value for task, m in sparse.items()} == {task: m.value for task, m in full.items()}
+        assert sparse["t1"].probabilities == full["t1"].probabilities == (0.0, 0.0, 1.0)
+        assert KIND.consensus(MULTIPLE, votes, Given(method="dawid-skene")).method == "one-coin"
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.lists(st.dictionaries(st.sampled_from("abcde"), st.sets(st.sampled_from(LABELS)), max_size=4), max_size=6),
+        st.randoms(use_true_random=False),
+    )
+    def test_order_does_not_matter_and_what_comes_out_is_a_value(self, rows: list[Any], random: Random) -> None:
+        votes = {
+            f"t{i}": {who: KIND.canonical(MULTIPLE, said) for who, said in row.items()} for i, row in enumerate(rows)
+        }
+        found = KIND.consensus(MULTIPLE, votes, Given())
+        shuffled = {
+            task: dict(random.sample(sorted(votes[task].items()), len(votes[task])))
+            for task in random.sample(sorted(votes), len(votes))
+        }
+        again = KIND.consensus(MULTIPLE, shuffled, Given())
+        assert found.merged == again.merged
+        for task, merged in found.merged.items():
+            assert 0 <= merged.confidence <= merged.certainty + 1e-12 <= 1 + 1e-12
+            assert all(0 <= p <= 1 for p in merged.probabilities)
+            assert merged.value is None or KIND.canonical(MULTIPLE, merged.value) == merged.value
+            assert (merged.value is None) == bool(merged.why)
+            assert set(votes[task]) <= set(found.skill)
+
+    @settings(deadline=None, max_examples=50)
+    @given(
+        st.lists(st.dictionaries(st.sampled_from("abcde"), st.sampled_from(LABELS), min_size=1, max_size=4), min_size=1)
+    )
+    def test_single_posteriors_are_distributions(self, rows: list[dict[str, str]]) -> None:
+        votes = {f"t{i}": {who: (said,) for who, said in row.items()} for i, row in enumerate(rows)}
+        for task, merged in KIND.consensus(SINGLE, votes, Given()).merged.items():
+            assert sum(merged.probabilities) == pytest.approx(1)
+            assert merged.certainty == merged.confidence == pytest.approx(max(merged.probabilities))
+            if len({*votes[task].values()}) == 1:
+                assert merged.value == next(iter(votes[task].values()))
+
+
+def test_a_choice_on_a_region_is_read_and_written_by_the_same_two() -> None:
+    assert KIND.item(MULTIPLE, ("blue", "red")) == {"choices": ["red", "blue"]}
+    assert KIND.value_of(MULTIPLE, {"choices": ["blue", "red"], "start": 3, "end": 9}) == ("red", "blue")
+    with pytest.raises(LabelError):
+        KIND.value_of(SINGLE, {"start": 3})
 
 
 def test_disagreements_are_said_in_words() -> None:

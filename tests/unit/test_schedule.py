@@ -104,7 +104,11 @@ def fake_project(store: Store, name: str = "spam", path: str = "", platform_id: 
     return SimpleNamespace(
         name=name,
         store=store,
-        settings=SimpleNamespace(data=SimpleNamespace(path=path)),
+        settings=SimpleNamespace(
+            data=SimpleNamespace(path=path),
+            routing=SimpleNamespace(enabled=False),
+            review=SimpleNamespace(enabled=False),
+        ),
         now=lambda: datetime.now(UTC),
         platform_id=platform_id,
     )
@@ -183,7 +187,7 @@ def test_one_job_s_failure_leaves_the_others_alone(runner: LoopRunner, stages: S
     assert not runner.flag()
     assert runner.consolidate()
     assert runner.top_up()
-    assert stages.calls == ["setup", "pull", "flag", "vote", "consolidate", "rank", "push"]
+    assert stages.calls == ["setup", "pull", "flag", "vote", "consolidate", "gates", "rank", "push"]
 
 
 def test_a_store_that_fails_between_stages_is_a_failure_of_the_job(
@@ -205,10 +209,10 @@ def test_a_store_that_fails_between_stages_is_a_failure_of_the_job(
 def test_votes_are_consolidated_only_when_they_changed(runner: LoopRunner, stages: Stages, store: Store) -> None:
     runner.consolidate()
     runner.consolidate()
-    assert stages.calls == ["vote", "consolidate", "vote"]
+    assert stages.calls == ["vote", "consolidate", "gates", "vote"]
     add_task(store, count=3)
     runner.consolidate()
-    assert stages.calls[3:] == ["vote", "consolidate"]
+    assert stages.calls[4:] == ["vote", "consolidate", "gates"]
 
 
 def test_the_pool_is_ranked_again_when_it_grew_or_the_ranking_was_used(
@@ -310,6 +314,28 @@ def test_sentences_of_errors_are_one_line() -> None:
     assert sentence(PlatformUnreachable("down", remedy="Start it.")) == "down. Start it."
 
 
+def test_labels_are_consolidated_again_at_once_when_a_gate_starts_or_stops_a_pause(
+    runner: LoopRunner, stages: Stages, store: Store
+) -> None:
+    add_task(store)
+    stages.reports["gates"] = SimpleNamespace(paused={"topic": "agreement is too low"})
+    runner.consolidate()
+    assert stages.calls == ["vote", "consolidate", "gates", "consolidate"]
+    runner.consolidate()
+    assert stages.calls[4:] == ["vote"]
+
+
+def test_routing_and_review_run_after_a_push_where_the_settings_ask_for_them(
+    runner: LoopRunner, stages: Stages, store: Store
+) -> None:
+    add_task(store)
+    runner.pull()
+    runner.project.settings.routing.enabled = True
+    runner.project.settings.review.enabled = True
+    runner.top_up()
+    assert stages.calls[-3:] == ["push", "route", "review"]
+
+
 def test_every_default_stage_is_there() -> None:
     import importlib
 
@@ -344,7 +370,7 @@ def test_every_job_runs_on_its_clock_and_the_lease_is_released_at_the_end(store:
     found, thread = scheduler(store, stages, "one")
     thread.start()
     try:
-        wanted = {"setup", "pull", "vote", "consolidate", "flag", "rank", "push", "train"}
+        wanted = {"setup", "pull", "vote", "consolidate", "gates", "flag", "rank", "push", "train"}
         await_(lambda: wanted <= set(stages.calls))
         assert store.leases.holder(LEASE, datetime.now(UTC)) == "one"
     finally:

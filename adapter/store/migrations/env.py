@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from alembic import context
 
-from adapter.store.tables import VERSION_TABLE, Instant, Json, Words, metadata
+from adapter.store import tables  # noqa: F401 - makes the tables known
+from adapter.store.schema import VERSION_TABLE, Instant, Json, Words, metadata
 
 
 def render(kind: str, item: Any, _autogenerate: Any) -> str | Literal[False]:
