@@ -6,7 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("pull", "push", "webhook", "predict")
+NAMES = ("pull", "push", "webhook", "predict", "agreement")
 
 
 def main() -> int:

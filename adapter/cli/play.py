@@ -53,9 +53,20 @@ def simulate(
     budget: Annotated[int, typer.Option("--budget", min=1, help="Human annotations in all.")] = 300,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Open tasks, and new labels per training.")] = 25,
     strategy: Annotated[Strategy, typer.Option("--strategy", help="Order of work.")] = Strategy.margin,
+    control: Annotated[
+        str, typer.Option("--control", metavar="NAME", help="The control that --gold is about. Default: the first.")
+    ] = "",
+    workers: Annotated[
+        bool, typer.Option("--workers", help="Replay stored votes by who gave them, each with a queue of their own.")
+    ] = False,
+    overlap: Annotated[int, typer.Option("--overlap", min=1, max=20, help="People asked for a task at first.")] = 1,
+    most: Annotated[int, typer.Option("--most", min=1, max=20, help="The most people asked for a task.")] = 3,
+    threshold: Annotated[
+        float, typer.Option("--threshold", min=0.5, max=1.0, help="Certainty under which one more person is asked.")
+    ] = 0.75,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     test_share: Annotated[
-        float, typer.Option("--test-share", min=0.01, max=0.9, help="Share of the data that is never annotated.")
+        float, typer.Option("--test-share", min=0.0, max=0.9, help="Share of the data that is never annotated.")
     ] = 0.2,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Use the first rows only.", show_default=False)
@@ -94,6 +105,11 @@ def simulate(
         test_share=test_share,
         limit=limit,
         seconds=seconds,
+        control=control,
+        workers=workers,
+        overlap=overlap,
+        most=most,
+        threshold=threshold,
         kills=kills,
         drop_webhooks=drop_webhooks,
         home=home,

@@ -93,12 +93,13 @@ def shared_errors(seen: Others, *, least: int) -> list[SharedErrors]:
 def pairs_of(task: Ints, who: Ints) -> tuple[Ints, Ints]:
     """Return the positions of every two votes on one task, the smaller annotator's first. task: sorted; within a task
     annotators ascend."""
-    firsts, seconds = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    firsts: list[Ints] = [np.empty(0, np.int64)]
+    seconds: list[Ints] = [np.empty(0, np.int64)]
     most = int(np.bincount(task).max()) if len(task) else 0
     for step in range(1, most):
         at = np.flatnonzero(task[:-step] == task[step:])
-        firsts.append(at)
-        seconds.append(at + step)
+        firsts.append(at.astype(np.int64))
+        seconds.append(at.astype(np.int64) + step)
     first, second = np.concatenate(firsts), np.concatenate(seconds)
     swap = who[first] > who[second]
     return np.where(swap, second, first), np.where(swap, first, second)
@@ -128,10 +129,11 @@ def _mantel_haenszel(tables: list[_Table]) -> tuple[float, float]:
 
 def tail(tables: list[_Table], odds: float) -> tuple[int, float, float]:
     """Return how often both erred alike, how often it is expected, and the chance of at least that often."""
-    shared, chance = 0, np.ones(1)
+    shared = 0
+    chance: Doubles = np.ones(1)
     for table in tables:
         shared += table.both
-        chance = np.convolve(chance, noncentral(table.one, table.other, table.n, odds))
+        chance = np.asarray(np.convolve(chance, noncentral(table.one, table.other, table.n, odds)), np.float64)
     expected = float(chance @ np.arange(len(chance)))
     return shared, expected, float(min(1.0, chance[shared:].sum()))
 
@@ -147,4 +149,5 @@ def noncentral(one: int, other: int, n: int, odds: float) -> Doubles:
     log = x * np.log(odds) - sum(gammaln(part + 1) for part in (x, one - x, other - x, rest))
     log = np.where(possible, log, -np.inf)
     weight: Doubles = np.exp(log - log.max())
-    return weight / weight.sum()
+    weight /= weight.sum()
+    return weight

@@ -137,7 +137,8 @@ class Rectangles(Planar):
                 across, down = down, across
             centre = _corners(box, frame).mean(axis=0)
             rows.append((*centre.tolist(), across, down, angle))
-        return _placed(median_row(rows, [weight for _, weight in ordered]).tolist(), frame)
+        placed = _placed(median_row(rows, [weight for _, weight in ordered]).tolist(), frame)
+        return placed if placed is not None else dict(ordered[0][0]["value"])
 
 
 def _box(region: Region) -> Box:
@@ -156,9 +157,10 @@ def _corners(box: Box, frame: Frame) -> Any:
     return rectangle_corners(x * across, y * down, width * across, height * down, angle)
 
 
-def _placed(row: Sequence[float], frame: Frame) -> dict[str, Any]:
+def _placed(row: Sequence[float], frame: Frame) -> dict[str, Any] | None:
     """Return Label Studio's value of a rectangle by centre, sides (pixels) and angle: of the four ways to write it the
-    first whose corner and sides lie within the percents that Label Studio takes."""
+    first whose corner and sides lie within the percents that Label Studio takes, cut to the picture where it is
+    upright; None if there is no such way."""
     x, y, across, down, angle = row
     ways = []
     for quarter in range(4):
@@ -167,17 +169,22 @@ def _placed(row: Sequence[float], frame: Frame) -> dict[str, Any]:
         turn = math.radians(degrees)
         left = x - (width * math.cos(turn) - height * math.sin(turn)) / 2
         top = y - (width * math.sin(turn) + height * math.cos(turn)) / 2
-        ways.append(
-            {
-                "x": left / frame[0] * 100,
-                "y": top / frame[1] * 100,
-                "width": width / frame[0] * 100,
-                "height": height / frame[1] * 100,
-                "rotation": degrees,
-            }
-        )
+        value = {
+            "x": left / frame[0] * 100,
+            "y": top / frame[1] * 100,
+            "width": width / frame[0] * 100,
+            "height": height / frame[1] * 100,
+            "rotation": degrees,
+        }
+        if not degrees:
+            for start, length in (("x", "width"), ("y", "height")):
+                end = min(value[start] + value[length], 100.0)
+                value[start] = max(value[start], 0.0)
+                value[length] = end - value[start]
+        if min(value["x"], value["y"]) >= -100 and min(value["width"], value["height"]) > 0:
+            ways.append(value)
     fitting = (way for way in ways if all(0 <= way[key] <= 100 for key in ("x", "y", "width", "height")))
-    return next(fitting, ways[0])
+    return next(fitting, next((way for way in ways if max(way["x"], way["y"]) <= 100), None))
 
 
 KIND = Rectangles()

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from adapter.errors import DataError, SettingsError, nearest
 from adapter.kinds import label_kind
 from adapter.label_studio.label_config import read_label_config, require_served
 from adapter.labeling import discover
-from adapter.policies import BlindPolicy, ConsolidatePolicy, FlagPolicy, RankPolicy, TrainPolicy, WindowPolicy
+from adapter.policies import (
+    BlindPolicy,
+    ConsolidatePolicy,
+    FlagPolicy,
+    RankPolicy,
+    RoutingPolicy,
+    TrainPolicy,
+    WindowPolicy,
+)
 from adapter.settings import BackendSettings, DataSettings, ProjectSettings, Settings
 from adapter.simulate.account import (
     Served,
@@ -30,9 +38,10 @@ from adapter.simulate.account import (
     served_order,
     skills_found,
 )
+from adapter.simulate.crowd import routing_for
 from adapter.simulate.gold import GoldSet, split_gold
 from adapter.simulate.options import SimulateOptions
-from adapter.simulate.people import parse_people
+from adapter.simulate.people import Person, parse_people
 from adapter.stages.consolidate import METHOD_NOTE
 from adapter.stages.evidence import WEAK_NOTE
 from adapter.vocabulary import Control, JsonObject, LabelSpace
@@ -65,7 +74,7 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
         if options.platform == "memory":
             from adapter.simulate.memory import run_in_memory
 
-            settings = simulation_settings(options, folder, gold, space)
+            settings = simulation_settings(options, folder, gold, space, people)
             app, served = run_in_memory(
                 settings,
                 NAME,
@@ -81,7 +90,7 @@ def simulate(options: SimulateOptions, progress: Callable[[int, int], None] | No
         else:
             from adapter.simulate.live import LiveRun
 
-            settings = simulation_settings(options, folder, gold, space)
+            settings = simulation_settings(options, folder, gold, space, people)
             with LiveRun(settings, NAME, people, gold, options, progress) as run:
                 served = run.work()
                 account = _account(run.app, gold, served, options)
@@ -104,7 +113,9 @@ def chosen_control(space: LabelSpace, name: str) -> Control:
     return space.control(name or names[0])
 
 
-def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, space: LabelSpace) -> Settings:
+def simulation_settings(
+    options: SimulateOptions, folder: Path, gold: GoldSet, space: LabelSpace, people: Sequence[Person] = ()
+) -> Settings:
     """Return settings as a user would write them for this run. The window is small, so that every model has its say."""
     if options.batch < 1 or options.budget < 1:
         raise SettingsError("--batch and --budget are 1 or more", where="hitl simulate")
@@ -112,6 +123,10 @@ def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, s
     (config / "label_configs").mkdir(parents=True, exist_ok=True)
     label_config = config / "label_configs" / f"{NAME}.xml"
     label_config.write_text(space.config, encoding="utf-8")
+    routing = RoutingPolicy()
+    if options.workers:
+        live = options.platform == "label-studio"
+        routing = routing_for(people, config / "routers", live=live, most=options.batch, seed=options.seed)
     project = ProjectSettings(
         name=NAME,
         title=f"Simulation {options.data.stem} {options.seed}",
@@ -130,6 +145,7 @@ def simulation_settings(options: SimulateOptions, folder: Path, gold: GoldSet, s
         consolidate=ConsolidatePolicy(
             people_threshold=options.threshold, max_people=max(options.most, options.overlap), seed=options.seed
         ),
+        routing=routing,
         flag=FlagPolicy(seed=options.seed, min_labels=max(40, options.batch)),
         train=TrainPolicy(
             min_labels=min(20, options.budget), min_new=options.batch, max_wait_s=60, seed=options.seed, min_gate=5

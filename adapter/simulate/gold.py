@@ -18,13 +18,15 @@ from adapter.vocabulary import Control, JsonObject, Value
 @dataclass(frozen=True, slots=True)
 class GoldSet:
     """pool: JSONL file with `id` and data, without gold. gold: task id to value, for the pool. test: examples and
-    values that are never ingested nor annotated; no test row shares its content with a pool row."""
+    values that are never ingested nor annotated; no test row shares its content with a pool row. control: the one that
+    gold is about."""
 
     pool: Path
     size: int
     gold: Mapping[str, Value]
     test: tuple[tuple[JsonObject, Value], ...]
     rejected: int
+    control: str = ""
 
 
 def split_gold(
@@ -68,7 +70,7 @@ def split_gold(
             out.write(json.dumps({**rest, "id": task_id}, ensure_ascii=False) + "\n")
     if not gold:
         raise DataError("there is nothing to label", where=str(data), remedy="Check the file and --gold.")
-    return GoldSet(pool_path, size, gold, tuple(test), rejected)
+    return GoldSet(pool_path, size, gold, tuple(test), rejected, control.name)
 
 
 def _gold_value(control: Control, raw: Any, where: str) -> Value:

@@ -20,13 +20,15 @@ from adapter.kinds import kind_of
 from adapter.label_studio.desk import LabelStudioDesk
 from adapter.label_studio.embedded import EmbeddedServer
 from adapter.label_studio.platform import LabelStudioPlatform
-from adapter.label_studio.users import make_annotator
+from adapter.label_studio.users import annotator_email, make_annotator
 from adapter.settings import Settings
 from adapter.simulate.account import Served
+from adapter.simulate.crowd import Crowd, replay_live, view_of
 from adapter.simulate.gold import GoldSet
 from adapter.simulate.people import Person, answer, pace
 from adapter.simulate.relay import Relay, free_port
 from adapter.stages.consolidate import consolidate
+from adapter.stages.context import Project
 from adapter.stages.flag import flag
 from adapter.stages.ingest import ingest
 from adapter.stages.pull import pull
@@ -148,10 +150,16 @@ class LiveRun:
         self._await(lambda: project.platform_id is not None, 120, "the scheduler did not set the project up")
         platform_id = project.platform_id
         assert platform_id is not None
-        threads = [
-            threading.Thread(target=self._annotate, args=(person, platform_id), name=person.name)
-            for person in self.people
-        ]
+        crowd = self._crowd(project, platform_id) if project.settings.routing.enabled else None
+        if crowd is not None:
+            threads = replay_live(
+                project, crowd, self._stop, idle_s=IDLE_END_S, batch=20, progress=self._tell, failed=self._failed
+            )
+        else:
+            threads = [
+                threading.Thread(target=self._annotate, args=(person, platform_id), name=person.name)
+                for person in self.people
+            ]
         if self.options.kills:
             threads.append(threading.Thread(target=self._kill_at_random, name="killer"))
         for thread in threads:
@@ -160,6 +168,8 @@ class LiveRun:
             thread.join()
         if self.errors:
             raise HitlError(f"an annotator could not go on: {self.errors[0]}", where=str(self.settings.home / "logs"))
+        if crowd is not None:
+            self.served = crowd.served
         done = sum(not row.cancelled for row in self.served)
         self._await(
             lambda: project.store.annotations.totals(self.name).votes >= done,
@@ -174,6 +184,39 @@ class LiveRun:
         consolidate(project)
         flag(project)
         return self.served
+
+    def _crowd(self, project: Project, platform_id: int) -> Crowd:
+        """Return the crowd whose stored votes are replayed; each gets an account and a view when first needed."""
+        people = {annotator_email(person.name): person for person in self.people}
+        desks: dict[str, LabelStudioDesk] = {}
+
+        def desk_of(name: str) -> LabelStudioDesk:
+            if name not in desks:
+                token = make_annotator(self.server, people[name].name)
+                desks[name] = LabelStudioDesk(self.server.url, token, platform_id, view=view_of(project, name))
+            return desks[name]
+
+        return Crowd(
+            people,
+            desk_of,
+            project.space.control(self.gold.control),
+            budget=self.options.budget,
+            seed=self.options.seed,
+            now=time.monotonic,
+            wait=self._pause,
+        )
+
+    def _pause(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
+    def _tell(self, made: int) -> None:
+        self.made = made
+        if self.progress:
+            self.progress(made, self.options.budget)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        self.errors.append(f"{name}: {error}")
+        self._stop.set()
 
     def _quiet(self) -> bool:
         """Whether nothing is half-done: no intent waits, no training is under way or due."""
@@ -192,7 +235,7 @@ class LiveRun:
         try:
             token = make_annotator(self.server, person.name)
             desk = LabelStudioDesk(self.server.url, token, platform_id)
-            control = self.app.project(self.name).space.controls[0]
+            control = self.app.project(self.name).space.control(self.gold.control)
             kind = kind_of(control.kind)
             idle_since = time.monotonic()
             while not self._stop.is_set() and self._claim():
@@ -220,8 +263,7 @@ class LiveRun:
                 if self.progress:
                     self.progress(self.made, self.options.budget)
         except PlatformError as error:
-            self.errors.append(f"{person.name}: {error}")
-            self._stop.set()
+            self._failed(person.name, error)
 
     def _claim(self) -> bool:
         """Take one annotation out of the budget; False when it is spent."""

@@ -10,19 +10,23 @@ from adapter.app import App
 from adapter.kinds import kind_of
 from adapter.settings import Settings
 from adapter.simulate.account import Served
+from adapter.simulate.crowd import Crowd, replay_in_turns, view_of
 from adapter.simulate.gold import GoldSet
 from adapter.simulate.people import Person, answer, pace
 from adapter.stages.consolidate import consolidate
 from adapter.stages.context import Project
 from adapter.stages.flag import flag
+from adapter.stages.gates import gates
 from adapter.stages.ingest import ingest
 from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.rank import rank
+from adapter.stages.review import review
+from adapter.stages.route import route
 from adapter.stages.train import due, train
 from adapter.stages.vote import vote
 from adapter.testing import MemoryPlatform
-from adapter.vocabulary import PRIORITY_FIELD, TASK_KEY_FIELD
+from adapter.vocabulary import PRIORITY_FIELD, TASK_KEY_FIELD, Control
 
 IDLE_S = 1.0
 
@@ -64,7 +68,9 @@ def run_in_memory(
     _judge(project)
     platform_id = project.platform_id
     assert platform_id is not None
-    control = project.space.controls[0]
+    control = project.space.control(gold.control)
+    if project.settings.routing.enabled:
+        return app, _by_queues(project, platform, people, control, budget, batch, seed, progress)
     desks = {person.name: platform.desk(platform_id, person.name) for person in people}
     turns = [(pace(person, "start", seed), number) for number, person in enumerate(people)]
     heapq.heapify(turns)
@@ -104,15 +110,48 @@ def run_in_memory(
     return app, served
 
 
+def _by_queues(
+    project: Project,
+    platform: MemoryPlatform,
+    people: list[Person],
+    control: Control,
+    budget: int,
+    batch: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[Served]:
+    """Let each annotator work on their own queue, see `crowd`."""
+    platform_id = project.platform_id
+    assert platform_id is not None
+    clock = SimulatedClock()
+    crowd = Crowd(
+        {person.name: person for person in people},
+        lambda name: platform.desk(platform_id, name, view=view_of(project, name)),
+        control,
+        budget=budget,
+        seed=seed,
+        now=lambda: clock().timestamp(),
+        wait=lambda seconds: None,
+    )
+    tell = (lambda made: progress(made, budget)) if progress else (lambda made: None)
+    replay_in_turns(project, crowd, lambda: _judge(project), batch=batch, progress=tell)
+    return crowd.served
+
+
 def _judge(project: Project) -> None:
     """One turn of the loop: what the scheduler's jobs do, in their natural order."""
     if project.platform_id is not None:
         pull(project)
     vote(project)
     consolidate(project)
+    gates(project)
     if due(project):
         train(project)
     if project.platform_id is not None:
         flag(project)
     rank(project)
     push(project)
+    if project.settings.routing.enabled:
+        route(project)
+    if project.settings.review.enabled:
+        review(project)

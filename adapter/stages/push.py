@@ -17,6 +17,7 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, prelabel, weak_probabilities
 from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
+from adapter.stages.route_gold import GOLD_NOTE
 from adapter.stages.setup import setup, told_if_deleted
 from adapter.stages.window import left_in_budget, open_placements, reserve
 from adapter.store import Intent, Placement
@@ -139,12 +140,14 @@ def _send(project: Project, platform_id: int, intents: Sequence[Intent]) -> None
 def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | None]:
     """Store a pre-label for every open task that may have one, then switch the project to that version.
 
-    Blind tasks never get one. All predictions of a version are in before the switch, so switching back is one call.
+    Blind tasks never get one, nor do gold tasks while they measure somebody. All predictions of a version are in
+    before the switch, so switching back is one call.
     """
     judge = current_judge(project)
     waiting = open_placements(project)
     tasks = {task.id: task for task in project.store.tasks.get(project.name, [p.task_id for p in waiting])}
-    visible = [p for p in waiting if not p.blind and p.task_id in tasks]
+    measured = project.store.projects.notes(project.name).get(GOLD_NOTE, {})
+    visible = [p for p in waiting if not p.blind and p.task_id in tasks and p.task_id not in measured]
     version, answers = _answers(project, judge, [tasks[p.task_id] for p in visible])
     if version is None:
         return 0, None

@@ -15,6 +15,7 @@ from adapter.errors import HitlError, StoreError
 from adapter.label_studio.payloads import ProjectRef
 from adapter.ports import Floats
 from adapter.stages.context import Project
+from adapter.stages.route_gold import GOLD_NOTE
 from adapter.vocabulary import Fault, JsonObject, ModelVersion
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ Load = Callable[[Project, ModelVersion], Predicting]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One project as requests see it; replaced whole, never changed."""
+    """One project as requests see it; replaced whole, never changed. measured: gold tasks that somebody is being
+    measured on: no pre-label for them, as for blind ones."""
 
     name: str
     project: Project
     platform_id: int | None = None
     model: ModelVersion | None = None
     bundle: Predicting | None = None
+    measured: frozenset[str] = frozenset()
 
     @property
     def version(self) -> str:
@@ -182,6 +185,8 @@ class ModelHost:
         try:
             project = self._app.project(name)
             current = self._app.store.models.current(name) if stored else None
+            routed = stored and project.settings.routing.enabled
+            measured = frozenset(self._app.store.projects.notes(name).get(GOLD_NOTE, ()) if routed else ())
         except HitlError as error:
             self._tell(name, str(error))
             return before
@@ -200,7 +205,7 @@ class ModelHost:
                 model, bundle = (current, loaded) if loaded is not None else (None, None)
         if current is None or (model is not None and model.version == current.version):
             self._told.pop(name, None)
-        return Served(name, project, platform_id, model, bundle)
+        return Served(name, project, platform_id, model, bundle, measured)
 
     def _loaded(self, project: Project, model: ModelVersion) -> Predicting | None:
         """Load a version; None if that fails, now or a short while ago."""

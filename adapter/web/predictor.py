@@ -216,7 +216,7 @@ class Predictor:
             column = served.project.settings.data.id_column
             value = task.data.get(column) if column and task.data is not None else None
             key = task_key(value) or (f"ls-{task.platform_id}" if task.platform_id is not None else None)
-        return key is not None and served.project.is_blind(key)
+        return key is not None and (key in served.measured or served.project.is_blind(key))
 
     def _look_up(self, served: Served, tasks: Sequence[PredictTask]) -> None:
         """Learn the keys of tasks that do not carry theirs: one question to the ledger for all that are new."""

@@ -18,6 +18,7 @@ from adapter.web.auth import CHALLENGE, Caller
 from adapter.web.files import find_file
 from adapter.web.host import NO_MODEL, Served
 from adapter.web.jobs import job_parts, job_status, request_training
+from adapter.web.people import PeoplePages
 from adapter.web.wire import Answer, BodyRefused, answer, problem, read_body
 
 if TYPE_CHECKING:
@@ -166,6 +167,9 @@ def register(web: FastAPI, service: Service) -> None:
 
     router.add_route("/metrics", metrics, methods=["GET"])
     router.add_route("/files/{project}/{path:path}", files, methods=["GET", "HEAD"])
+    pages = PeoplePages(service)
+    router.add_route("/people/{project}", pages.lead, methods=["GET"])
+    router.add_route("/people/{project}/me", pages.own, methods=["GET"])
     web.include_router(router)
     web.add_exception_handler(404, _no_such)
     web.add_exception_handler(405, _wrong_method)
