@@ -241,7 +241,8 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A source failed. task_id None: it failed as a whole. where: `vote`, `predict`, `train`, `pull`, `push`, `route`."""
+    """A source failed. task_id None: it failed as a whole. where: `vote`, `predict`, `train`, `pull`, `push`,
+    `route`."""
 
     source: str
     version: str

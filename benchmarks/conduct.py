@@ -26,8 +26,10 @@ from adapter.core.conduct import (
     leaning,
     near_chance,
     others,
+    own_confusion,
     repeats,
     shared_errors,
+    surprise,
     trend,
 )
 from adapter.core.crowd import CrowdVotes, consolidate
@@ -117,7 +119,7 @@ def signs(
         by["one label"].append((name, lean.p, lean.large))
         by["near chance"].append((name, chance.p, chance.telling))
         by["runs"].append((name, run.p, run.large))
-        trends[name] = trend(right.tolist()).p
+        trends[name] = trend(surprise(p, said, own_confusion(p, said).share).tolist()).p
     pairs = shared_errors(seen, least=LEAST)
     by["copying"] = [(f"{cast.names[pair.first]}+{cast.names[pair.second]}", pair.p, pair.large) for pair in pairs]
     found = {}

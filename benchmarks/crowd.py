@@ -180,9 +180,8 @@ def overlap(crowd: CrowdSet, seeds: int) -> dict[str, Any]:
     full = accuracy(consolidate(crowd.votes, method="dawid-skene").posterior, crowd.truth)
     x = features(crowd.texts)
     rows = []
-    for model, least, threshold in [(False, 2, at) for at in (0.75, 0.9, 0.93, 0.95)] + [
-        (True, least, at) for least in (1, 2) for at in (0.9, 0.95)
-    ]:
+    plans = [(False, 2, at) for at in (0.9, 0.93, 0.95)] + [(True, 1, 0.95), (True, 2, 0.9), (True, 2, 0.95)]
+    for model, least, threshold in plans:
         runs = [
             adaptive(crowd, threshold=threshold, least=least, seed=seed, x=x if model else None)
             for seed in range(seeds)

@@ -40,14 +40,17 @@ def features(pairs: Sequence[tuple[str, str]]) -> Doubles:
 
 def out_of_fold(x: Doubles, posterior: Doubles, *, seed: int) -> Doubles:
     """Return (t, k) probabilities of a logistic regression, each task scored by the one of FOLDS that did not learn
-    from it. Learned from the consensus, weighted by its confidence; never from gold."""
+    from it. Learned from the consensus, weighted by its confidence; never from gold. NaN where the consensus holds one
+    class alone, from which nothing can be learned."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     label, weight = posterior.argmax(axis=1), posterior.max(axis=1)
-    out = np.zeros_like(posterior)
+    out = np.full_like(posterior, np.nan)
+    if np.bincount(label).max() > len(label) - FOLDS:
+        return out
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, label):
         model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000))
         model.fit(x[train], label[train], logisticregression__sample_weight=weight[train])

@@ -142,7 +142,8 @@ def _show_person(one: PersonReport) -> None:
         stretches = [(part.since[:16], part.until[:16], part.rate.words) for part in control.over_time]
         table(f"{name} over time", ("from", "to", control.measure), stretches, empty="too few to say")
         if control.trend is not None:
-            say(f"trend: {control.trend.words} (Kendall's tau {control.trend.tau:+.2f}, p {_p(control.trend.p)})")
+            change = f"{control.trend.change:+.2f} from first to last, p {_p(control.trend.p)}"
+            say(f"trend: {control.trend.words} ({change})")
         if control.prelabels is not None:
             say(f"agreement with the model: {control.prelabels.words}")
     for words, tasks in (("fast", one.pace.fast), ("slow", one.pace.slow)):

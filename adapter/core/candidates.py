@@ -143,16 +143,21 @@ class _Build:
             (np.array(x) for x in zip(*self.extents, strict=True)) if self.extents else (np.zeros(0) for _ in range(5))
         )
         rows = np.array(self.rows, np.int64).reshape(-1, 4)
-        members = np.array(self.members, np.int64).reshape(-1, 2)
+        row_candidate, row_who, row_how, row_label = rows.T
+        member_set, member = np.array(self.members, np.int64).reshape(-1, 2).T
         return Candidates(
             line.astype(np.int64),
             start.astype(np.float64),
             end.astype(np.float64),
             surface.astype(np.int64),
             known.astype(np.int64),
-            *rows.T,
+            row_candidate,
+            row_who,
+            row_how,
+            row_label,
             np.array(self.sets, np.int64),
-            *members.T,
+            member_set,
+            member,
             np.array(self.extras, np.int64),
         )
 

@@ -22,7 +22,16 @@ from adapter.core.conduct_signs import (
     near_chance_of_similarities,
     repeats,
 )
-from adapter.core.conduct_skill import TREND_LEVEL, OwnConfusion, Trend, accuracy, own_confusion, trend, windows
+from adapter.core.conduct_skill import (
+    TREND_LEVEL,
+    OwnConfusion,
+    Trend,
+    accuracy,
+    own_confusion,
+    surprise,
+    trend,
+    windows,
+)
 from adapter.core.conduct_speed import Speed, robust_z, speed, too_fast
 from adapter.core.intervals import wilson
 
@@ -49,6 +58,7 @@ __all__ = [
     "robust_z",
     "shared_errors",
     "speed",
+    "surprise",
     "too_fast",
     "trend",
     "windows",

@@ -109,12 +109,14 @@ def _ratio(beyond: Doubles, able: Doubles, more: float = 0.0) -> NearChance:
 
 @dataclass(frozen=True)
 class Repeats:
-    """Neighbouring answers, in time, that are the same. expected: if the answers to alike tasks came in any order."""
+    """Neighbouring answers, in time, that are the same. n: neighbours. expected: if the answers to alike tasks came in
+    any order. longest: the longest run of one answer."""
 
     same: int
     n: int
     expected: float
     p: float
+    longest: slice
 
     @property
     def large(self) -> bool:
@@ -133,7 +135,7 @@ def repeats(chances: Doubles, said: Ints, *, seed: int) -> Repeats:
 
     n = len(said)
     if n < 3:
-        return Repeats(0, max(n - 1, 0), 0.0, 1.0)
+        return Repeats(0, max(n - 1, 0), 0.0, 1.0, slice(0, 0))
     group = chances.argmax(axis=1)
     place = np.argsort(group, kind="stable")
     same = int((said[1:] == said[:-1]).sum())
@@ -146,4 +148,7 @@ def repeats(chances: Doubles, said: Ints, *, seed: int) -> Repeats:
     mean, spread = float(counts.mean()), float(counts.std())
     # Half a repeat is the correction of continuity; a spread of one at least where few answers can change places.
     p = float(norm.sf((same - 0.5 - mean) / max(spread, 1.0)))
-    return Repeats(same, n - 1, mean, p)
+    starts = np.flatnonzero(np.r_[True, said[1:] != said[:-1]])
+    lengths = np.diff(np.r_[starts, n])
+    at = int(lengths.argmax())
+    return Repeats(same, n - 1, mean, p, slice(int(starts[at]), int(starts[at] + lengths[at])))

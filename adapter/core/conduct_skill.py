@@ -89,22 +89,38 @@ def windows(n: int, least: int) -> list[slice]:
     return [slice(int(lo), int(hi)) for lo, hi in itertools.pairwise(edges)]
 
 
+def surprise(chances: Doubles, said: Ints, share: Doubles) -> Doubles:
+    """Return (n,) how much more than expected the others agree with each answer. chances: (n, k) the truth by everybody
+    else. share: (k, k) the person's own confusion, the same at all times.
+
+    Agreement itself also rises when the others get better, or more of them answer; this has mean 0 as long as nothing
+    about anybody changes. In a small crowd one person's change still shows a little in the others' figures.
+    """
+    expected = ((chances @ share) * chances).sum(axis=1)
+    return np.asarray(chances[np.arange(len(said)), said] - expected)
+
+
 @dataclass(frozen=True)
 class Trend:
-    """Whether scores rise or fall in time. tau: Kendall's tau-b with time, -1 to 1. p: two-sided."""
+    """Whether scores rise or fall in time. change: from the first to the last item, by a straight line. p: two-sided."""
 
-    tau: float
+    change: float
     p: float
     n: int
 
 
 def trend(scores: Sequence[float]) -> Trend:
-    """Return the Mann-Kendall test of scores in the order of time (Mann 1945; ties by Kendall 1975, asymptotic). p is 1
-    where all scores are the same or fewer than three are there."""
+    """Return the score test of a linear trend of scores in the order of time, with a variance that bears unlike spreads
+    (White 1980) and Student's t. p is 1 where all scores are the same or fewer than three are there. It looks at means:
+    a test of ranks would take it for a trend when the others only get surer."""
     values = np.asarray(scores, np.float64)
-    if len(values) < 3 or np.ptp(values) == 0:
-        return Trend(0.0, 1.0, len(values))
-    from scipy.stats import kendalltau
+    n = len(values)
+    if n < 3 or np.ptp(values) == 0:
+        return Trend(0.0, 1.0, n)
+    from scipy.stats import t
 
-    found = kendalltau(np.arange(len(values)), values, method="asymptotic")
-    return Trend(float(found.statistic), float(found.pvalue), len(values))
+    rest, time = values - values.mean(), np.arange(n) - (n - 1) / 2
+    slope = float(time @ rest / (time @ time))
+    spread = float(np.sqrt((time * rest) @ (time * rest)))
+    p = float(2 * t.sf(abs(time @ rest) / spread, n - 2)) if spread > 0 else 1.0
+    return Trend(slope * (n - 1), p, n)

@@ -35,7 +35,8 @@ class Bitmasks(Masks):
     label_key: ClassVar[Mapping[str, str | None]] = {"BitmaskLabels": "bitmasklabels"}
 
     def shape(self, control: Control, value: Mapping[str, Any], envelope: Mapping[str, Any]) -> dict[str, Any]:
-        """Return imageDataURL. A picture that is too large is refused by its header, before it is unpacked."""
+        """Return imageDataURL. A picture that is too large is refused by its header, before it is unpacked. One without
+        transparency is made anew with it: Label Studio's page paints every pixel that is not transparent."""
         url = value.get("imageDataURL")
         if not isinstance(url, str) or not url.startswith(_START) or len(url) > MOST_CHARS:
             raise LabelError(
@@ -43,7 +44,7 @@ class Bitmasks(Masks):
                 remedy=f"imageDataURL starts with '{_START}' and has at most {MOST_CHARS:,} characters.",
             )
         try:
-            mask = _mask(url)
+            mask, clear = _mask(url)
         except ValueError as error:
             raise LabelError(
                 f"the PNG of a mask of '{control.name}' cannot be read: {str(error)[:80]}",
@@ -51,11 +52,11 @@ class Bitmasks(Masks):
             ) from error
         if not mask.area:
             raise LabelError(f"a mask of '{control.name}' paints no pixel", remedy="Remove it, or paint the thing.")
-        return {"imageDataURL": url}
+        return {"imageDataURL": url} if clear else self.painted(mask)
 
     def mask(self, region: Region) -> Mask:
         """Return the painted pixels."""
-        return _mask(region["value"]["imageDataURL"])
+        return _mask(region["value"]["imageDataURL"])[0]
 
     def painted(self, mask: Mask) -> dict[str, Any]:
         """Return the PNG of a mask: black where painted, transparent elsewhere."""
@@ -69,8 +70,8 @@ class Bitmasks(Masks):
 
 
 @functools.lru_cache(maxsize=128)
-def _mask(url: str) -> Mask:
-    """Decode a data URL. Raises ValueError."""
+def _mask(url: str) -> tuple[Mask, bool]:
+    """Decode a data URL; return the mask, and whether transparency says what is painted. Raises ValueError."""
     from PIL import Image
 
     try:
@@ -87,7 +88,7 @@ def _mask(url: str) -> Mask:
         layer = picture.convert("RGBA").getchannel("A") if clear else picture.convert("L")
     except (OSError, SyntaxError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise ValueError(str(error) or "it is no PNG") from error
-    return Mask.of(np.asarray(layer) > 0)
+    return Mask.of(np.asarray(layer) > 0), clear
 
 
 KIND = Bitmasks()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from adapter.bundle import Bundle
-from adapter.kinds import kind_of, label_kind_of
+from adapter.kinds import kind_of, label_kind, label_kind_of
 from adapter.kinds.dependence import visible
 from adapter.ports import PlatformPrediction, PlatformTask
 from adapter.simulate.gold import GoldSet
@@ -236,6 +236,7 @@ def skills_found(project: Project, control: Control, gold: GoldSet, *, least: in
     """Compare the estimated skill of annotators with their true mean similarity to gold (for labels: accuracy).
 
     spearman: rank correlation over the annotators with at least `least` annotated tasks, None under three of them.
+    inside_interval: share of them whose true accuracy lies in the estimated 95 % interval; None for other kinds.
     """
     from scipy.stats import spearmanr
 
@@ -247,21 +248,13 @@ def skills_found(project: Project, control: Control, gold: GoldSet, *, least: in
     skills = project.store.projects.notes(project.name).get(SKILL_NOTE, {}).get(control.name, {})
     judged = sorted(who for who, scores in true.items() if len(scores) >= least and who in skills)
     pairs = [(float(skills[who]["accuracy"]), float(np.mean(true[who]))) for who in judged]
+    inside = []
+    if label_kind(control) is not None:  # of regions and texts the skill is another quantity than the likeness to gold
+        inside = [skills[who]["lower"] <= b <= skills[who]["upper"] for who, (_, b) in zip(judged, pairs, strict=True)]
     spread = len(pairs) > 2 and len({a for a, _ in pairs}) > 1 and len({b for _, b in pairs}) > 1
     return {
         "annotators": len(true),
         "judged": len(judged),
         "spearman": float(spearmanr(pairs).statistic) if spread else None,
-        "inside_interval": (
-            float(
-                np.mean(
-                    [
-                        skills[who]["lower"] <= b <= skills[who]["upper"]
-                        for who, (_, b) in zip(judged, pairs, strict=True)
-                    ]
-                )
-            )
-            if judged
-            else None
-        ),
+        "inside_interval": float(np.mean(inside)) if inside else None,
     }

@@ -42,7 +42,7 @@ from adapter.simulate.crowd import routing_for
 from adapter.simulate.gold import GoldSet, split_gold
 from adapter.simulate.options import SimulateOptions
 from adapter.simulate.people import Person, parse_people
-from adapter.stages.consolidate import METHOD_NOTE
+from adapter.stages.consensus import METHOD_NOTE
 from adapter.stages.evidence import WEAK_NOTE
 from adapter.vocabulary import Control, JsonObject, LabelSpace
 

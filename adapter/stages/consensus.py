@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from adapter.errors import SettingsError, nearest
 from adapter.kinds import kind_of, label_kind
-from adapter.kinds.base import Given, Merged, Region, RegionKind, Together
+from adapter.kinds.base import Given, Region, RegionKind, Together
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import kept_held_out, values_by_annotator
@@ -19,6 +20,8 @@ from adapter.stages.review import expert_votes, rejected
 from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, Value
 
 Votes: TypeAlias = Mapping[str, Mapping[str, Value]]
+METHOD_NOTE = "people_methods"
+"""Note of a project: control to how people's votes are consolidated, and the table it was chosen from."""
 WITH_MODEL = "crowdlab"
 """The method that also looks at a model's held-out probabilities. Only a policy that names it gets it: a model's votes
 must not enter its own training target, see `train`."""
@@ -48,7 +51,7 @@ def people_consensus(
                 there = row.value if row.value is not None else row.proposal
                 regions.setdefault(control.to_name, {}).setdefault(row.task_id, []).extend(there or ())
         skills[control.name] = {who: asdict(skill) for who, skill in sorted(together.skill.items())}
-        methods[control.name] = {"method": together.method, "table": [dict(row) for row in together.table]}
+        methods[control.name] = _kept_choice(project, control, votes, together)
     return rows, skills, methods
 
 
@@ -74,7 +77,7 @@ def _given(
     data = {}
     if isinstance(kind, RegionKind):
         data = {task.id: task.data for task in project.store.tasks.get(project.name, sorted(votes))}
-    method = project.settings.consolidate.people_method if label_kind(control) is not None else "auto"
+    method = method_for(project, control, votes)
     return Given(
         gold={**gold_of_control(project, control), **experts},
         data=data,
@@ -83,6 +86,46 @@ def _given(
         method=method,
         seed=project.settings.consolidate.seed,
     )
+
+
+def method_for(project: Project, control: Control, votes: Votes) -> str:
+    """Return the method to ask the kind for: what the policy names, else what `auto` chose before while the votes are
+    not a fifth more than they were then. Choosing fits every method several times; using the chosen one does not.
+
+    Raises SettingsError for a name that is no method of the control's kind."""
+    named = project.settings.consolidate.people_method
+    kind = label_kind(control)
+    if kind is None:
+        return "auto"
+    if named != "auto":
+        methods = tuple(getattr(kind, "methods", ()))
+        if named not in methods:
+            raise SettingsError(
+                f"'{named}' is no way to consolidate people's votes on '{control.name}'",
+                where=f"project '{project.name}', consolidate.people_method",
+                remedy=nearest(named, ("auto", *methods)),
+            )
+        return named
+    chosen = project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name)
+    if not chosen or "votes" not in chosen:
+        return "auto"
+    count = sum(len(by_person) for by_person in votes.values())
+    gold = len(gold_of_control(project, control))
+    return str(chosen["method"]) if count < 1.2 * chosen["votes"] and gold < 1.2 * chosen["gold"] + 1 else "auto"
+
+
+def _kept_choice(project: Project, control: Control, votes: Votes, together: Together) -> JsonObject:
+    """Return what is noted of a choice of method: a new one with the numbers that it was made from, else the old
+    one."""
+    if together.table:
+        return {
+            "method": together.method,
+            "table": [dict(row) for row in together.table],
+            "votes": sum(len(by_person) for by_person in votes.values()),
+            "gold": len(gold_of_control(project, control)),
+        }
+    before: JsonObject = project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name, {})
+    return before if before.get("method") == together.method else {"method": together.method, "table": []}
 
 
 def _held_out(project: Project, control: Control) -> dict[str, Floats]:
@@ -149,4 +192,4 @@ def _by_expert(
     return Consensus(task_id, control.name, value, sure, probabilities, by_person, "expert")
 
 
-__all__ = ["WITH_MODEL", "Merged", "in_order", "people_consensus"]
+__all__ = ["METHOD_NOTE", "WITH_MODEL", "in_order", "people_consensus"]

@@ -13,15 +13,13 @@ from adapter.core.consolidate import choose, consolidators, score_table
 from adapter.errors import FunctionsError
 from adapter.kinds import label_kind_of
 from adapter.labeling import control_of
-from adapter.stages.consensus import people_consensus
+from adapter.stages.consensus import METHOD_NOTE, people_consensus
 from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, WEAK, WEAK_NOTE, digest, people_labels
 from adapter.stages.gold import keep_ground_truth
 from adapter.stages.reports import ConsolidateReport
 from adapter.stages.vote import VOTES
 from adapter.vocabulary import Control, JsonObject
-
-METHOD_NOTE = "people_methods"
 
 
 def consolidate(project: Project) -> ConsolidateReport:

@@ -101,7 +101,8 @@ def labelled(
     rows = made.of(who)
     right = made.right(rows)
     blind = np.array([made.votes[i].blind for i in rows], bool)
-    own = conduct.own_confusion(made.chances[rows], made.seen.ballots.label[rows]) if len(rows) else None
+    said = made.seen.ballots.label[rows]
+    own = conduct.own_confusion(made.chances[rows], said) if len(rows) else None
     classes: tuple[ClassRate, ...] = ()
     if own is not None:
         classes = tuple(
@@ -127,7 +128,7 @@ def labelled(
             )
             for part in conduct.windows(len(rows), least)
         ),
-        trend=tendency(right.tolist(), least),
+        trend=tendency(conduct.surprise(made.chances[rows], said, own.share).tolist(), least) if own else None,
     )
 
 
@@ -138,8 +139,8 @@ def tendency(scores: Sequence[float], least: int) -> Tendency | None:
     found = conduct.trend(scores)
     words = "none seen"
     if found.p < conduct.TREND_LEVEL:
-        words = "rising" if found.tau > 0 else "falling"
-    return Tendency(found.tau, found.p, found.n, words)
+        words = "rising" if found.change > 0 else "falling"
+    return Tendency(found.change, found.p, found.n, words)
 
 
 def _against(made: Bench, who: str, truths: Mapping[str, Truth], least: int) -> Rate:
@@ -233,6 +234,7 @@ def _of_person(made: Bench, who: str, rows: Ints, seed: int) -> list[Suspicion]:
             {"same": run.same, "n": run.n, "expected": run.expected},
             f"{run.same} of {run.n} answers repeat the one before; {run.expected:.0f} would if the order of the tasks "
             "alone decided.",
+            tuple(made.votes[i].task_id for i in rows[run.longest][:EXAMPLES]),
         )
     )
     return found

@@ -73,9 +73,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tendency:
-    """Whether a person gets better. tau: Kendall's with time. p: two-sided. words: rising, falling, or none seen."""
+    """Whether a person gets better. change: of agreement with the others, from the first answer to the last, beyond what
+    the others' own certainty explains. p: two-sided. words: rising, falling, or none seen."""
 
-    tau: float
+    change: float
     p: float
     n: int
     words: str

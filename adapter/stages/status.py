@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter.core.intervals import wilson
 from adapter.stages.agreement import headline
-from adapter.stages.consolidate import METHOD_NOTE
+from adapter.stages.consensus import METHOD_NOTE
 from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
 from adapter.stages.gates import GATES_NOTE, paused

@@ -174,21 +174,28 @@ class Browser:
 
 def painted(element: Any) -> npt.NDArray[np.bool_]:
     """Return which pixels of an element, as the screen shows it, are magenta: the colour of the label `one` in the
-    configs of these tests, also where it is laid over something thinly. Shape (height, width)."""
+    configs of these tests, also where it is laid over something thinly. Shape (height, width); the page may show a part
+    of the element, then the rest is not painted."""
     from PIL import Image
 
-    pixels = np.asarray(Image.open(io.BytesIO(element.screenshot_as_png)).convert("RGB")).astype(int)
+    box = element.parent.execute_script("return arguments[0].getBoundingClientRect()", element)
+    pixels = np.asarray(Image.open(io.BytesIO(element.parent.get_screenshot_as_png())).convert("RGB")).astype(int)
     red, green, blue = (pixels[:, :, channel] for channel in range(3))
-    return np.asarray((red - green > 20) & (blue - green > 20))
+    screen = (red - green > 20) & (blue - green > 20)
+    mask = np.zeros((round(box["height"]), round(box["width"])), bool)
+    top, left = round(box["y"]), round(box["x"])
+    rows = slice(max(top, 0), min(top + mask.shape[0], screen.shape[0]))
+    columns = slice(max(left, 0), min(left + mask.shape[1], screen.shape[1]))
+    mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = screen[rows, columns]
+    return mask
 
 
 def share(mask: npt.NDArray[np.bool_], x: float, y: float, width: float, height: float) -> float:
     """Return the share of pixels that are painted in a box; its place and size in percent, as Label Studio says."""
     rows, columns = mask.shape
-    part = mask[int(y * rows / 100) : int((y + height) * rows / 100), int(x * columns / 100) :][
-        :, : max(int(width * columns / 100), 1)
-    ]
-    return float(part.mean())
+    top, bottom = round(y * rows / 100), round((y + height) * rows / 100)
+    left, right = round(x * columns / 100), round((x + width) * columns / 100)
+    return float(mask[top:bottom, left:right].mean())
 
 
 def stretch(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:

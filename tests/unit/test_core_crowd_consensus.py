@@ -161,6 +161,12 @@ def test_confusion_rows_sum_to_one_and_show_who_leans() -> None:
     assert found["a04"][1, 1] > 0.95
 
 
+@pytest.mark.parametrize("method", ["auto", *PEOPLE_ALONE])
+def test_a_rare_class_is_not_drowned_where_nobody_overlaps(method: str) -> None:
+    found = consolidate(votes([(i, i % 3, int(i % 10 == 0)) for i in range(200)], 200, 3, 2), method=method)
+    assert (found.posterior.argmax(axis=1) == (np.arange(200) % 10 == 0)).all()
+
+
 def test_votes_of_one_person_on_one_task_share_one_voice() -> None:
     once = consolidate(votes([(0, 0, 0), (0, 1, 1), (0, 2, 1)], 1, 3, 2), method="majority")
     often = consolidate(votes([(0, 0, 0)] * 5 + [(0, 1, 1), (0, 2, 1)], 1, 3, 2), method="majority")

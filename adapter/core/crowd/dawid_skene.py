@@ -12,8 +12,9 @@ OWN_STRENGTH = 2.0
 """Number of votes on a class that the crowd's confusion is worth against a person's own. See `dawid_skene`."""
 CROWD_STRENGTH = 20.0
 """Number of votes on a class that "right nine times in ten, else evenly wrong" is worth against the crowd's."""
-CLASS_STRENGTH = 1.0
-"""Pseudo-tasks of each class, so that no class dies out."""
+CLASS_STRENGTH = 20.0
+"""Overlapping tasks that "all classes alike" is worth against the estimated shares: so that no class dies out, and that
+single votes alone, on which nobody can be judged, do not drown a rare class in a frequent one."""
 
 
 def dawid_skene(
@@ -41,10 +42,14 @@ def dawid_skene(
 
 
 def class_shares(posterior: Doubles, ballots: Ballots) -> Doubles:
-    """Return the (k,) smoothed shares of the classes among tasks of which something is known."""
+    """Return the (k,) shares of the classes among tasks of which something is known, smoothed by CLASS_STRENGTH: the
+    fewer tasks overlap, the more alike."""
     on = (ballots.people_per_task > 0) | (ballots.known >= 0)
-    share = posterior[on].sum(axis=0) + CLASS_STRENGTH
-    return np.asarray(share / share.sum())
+    overlap = float(ballots.telling.sum())
+    even = np.full(ballots.k, 1 / ballots.k)
+    if overlap == 0:
+        return even
+    return np.asarray((overlap * posterior[on].mean(axis=0) + CLASS_STRENGTH * even) / (overlap + CLASS_STRENGTH))
 
 
 def confusion_of(ballots: Ballots, posterior: Doubles, own: float, crowd: float) -> Doubles:
