@@ -210,6 +210,7 @@ class LoopRunner:
         key = repr(state)
         if self._done.get(job) == key:
             return True
+
         def work() -> Any:
             report = self._stages[job](self.project)
             self._paused = sorted(getattr(report, "paused", self._paused))

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from adapter.errors import nearest
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+LONGEST_TIER = 30
+"""Characters of a tier's name where it ends a project's title; Label Studio takes 50 in all."""
 
 
 class Policy(BaseModel):
@@ -182,8 +184,11 @@ class RoutingPolicy(Policy):
     """Who labels what.
 
     enabled: off, everybody is served the one queue. way: `views` gives each annotator a Data Manager view on the field
-    hitl_for (soft: anybody can open any view), `enterprise` uses Label Studio Enterprise's assignment (hard). rules:
-    the first that fits decides; a task that fits none goes to anyone.
+    hitl_for (soft: anybody can open any view), `projects` also gives each tier a Label Studio project of its own,
+    "<title> · <tier>", that holds the tasks whose rule says `to: tier:<name>` (hard: separate streams, in which only the
+    tier's people are given tasks; no permissions, as the free edition has no membership of projects; `mode: window`
+    only), `enterprise` uses Label Studio Enterprise's assignment (hard). rules: the first that fits decides; a task that
+    fits none goes to anyone.
     router: `module:function` or `file.py:function` of a plain `@router` function that decides before the rules;
     router_s: seconds that one of its calls may take. tiers: tier to annotators. gold_rate: share of each person's
     tasks that are gold tasks. daily_cap: most tasks a person is given in a day (UTC); caps: the same for single
@@ -194,7 +199,7 @@ class RoutingPolicy(Policy):
     """
 
     enabled: bool = False
-    way: Literal["views", "enterprise"] = "views"
+    way: Literal["views", "projects", "enterprise"] = "views"
     rules: tuple[Rule, ...] = ()
     router: str = ""
     router_s: Annotated[float, Field(gt=0, le=60)] = 1.0
@@ -220,7 +225,23 @@ class RoutingPolicy(Policy):
                 raise ValueError(
                     f"{name!r} is no annotator's name: write it as Label Studio shows it, an e-mail address"
                 )
+        if self.way == "projects":
+            self._titled()
         return self
+
+    def _titled(self) -> None:
+        """Refuse tiers that cannot have a project of their own."""
+        if not self.tiers:
+            raise ValueError("`way: projects` needs `tiers`: each gets a project. Name some, or use `way: views`")
+        for tier, members in self.tiers.items():
+            if tier != tier.strip() or not tier.isprintable() or not 1 <= len(tier) <= LONGEST_TIER:
+                raise ValueError(
+                    f"the tier {tier!r} is part of a project's title: use 1 to {LONGEST_TIER} printable characters"
+                )
+            if tier == "review":
+                raise ValueError("a tier 'review' would share the review project's title. Use another name")
+            if not members:
+                raise ValueError(f"nobody is in tier '{tier}', so its tasks would wait for ever. Name its annotators")
 
 
 class ReviewPolicy(Policy):

@@ -17,6 +17,7 @@ import structlog
 
 from adapter.errors import HitlError, StoreError
 from adapter.loop import LoopRunner, Stage, default_stages
+from adapter.stages.tier_projects import tiers_at
 
 if TYPE_CHECKING:
     from adapter.app import App
@@ -75,7 +76,10 @@ class Scheduler:
             events = self.store.events.unhandled()
             if not events:
                 return
-            homes = {runner.project.platform_id: runner for runner in self.runners}
+            homes: dict[int | None, Any] = {}
+            for runner in self.runners:
+                homes |= dict.fromkeys(tiers_at(self.store, runner.name)[1].values(), runner)
+            homes |= {runner.project.platform_id: runner for runner in self.runners}
             pulled: dict[str, bool] = {}
             handled = []
             for event in events:

@@ -137,8 +137,9 @@ def _show_person(one: PersonReport) -> None:
         by_class = [(part.label, part.rate.words) for part in control.classes]
         table(f"{name} by label: {control.measure}", ("label", control.measure), by_class)
         if control.confusion:
-            rows = [(label, *row) for label, row in zip(control.labels, control.confusion, strict=True)]
-            table(f"{name}: expected times (truth down, said across)", ("", *control.labels), rows)
+            times = zip(control.labels, control.confusion, strict=True)
+            rows = [(label, *(f"{each:.1f}" for each in row)) for label, row in times]
+            table(f"{name}: expected times", ("truth / said", *control.labels), rows)
         stretches = [(part.since[:16], part.until[:16], part.rate.words) for part in control.over_time]
         table(f"{name} over time", ("from", "to", control.measure), stretches, empty="too few to say")
         if control.trend is not None:

@@ -102,7 +102,7 @@ def surprise(chances: Doubles, said: Ints, share: Doubles) -> Doubles:
 
 @dataclass(frozen=True)
 class Trend:
-    """Whether scores rise or fall in time. change: from the first to the last item, by a straight line. p: two-sided."""
+    """Whether scores rise or fall in time. change: from first to last item, by a straight line. p: two-sided."""
 
     change: float
     p: float

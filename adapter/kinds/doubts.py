@@ -20,9 +20,10 @@ from adapter.kinds import kind_of, label_kind
 from adapter.kinds.base import Given, Kind, Region
 from adapter.kinds.number_votes import tolerance
 from adapter.kinds.regions import Regions
+from adapter.kinds.spans import Spans
 from adapter.vocabulary import Control, JsonObject, Value
 
-ENOUGH = 200
+ENOUGH = 50
 """Tasks from which to learn how reliable people are."""
 FAR_OFF = "far off"
 Votes = Mapping[str, Mapping[str, Value]]
@@ -83,13 +84,15 @@ def _expected(
     kind: Kind, control: Control, votes: Votes, given: Given, skip: frozenset[str]
 ) -> Iterator[tuple[str, str, Value]]:
     """Yield (annotator, task, what the others say) for every vote; where the others cannot decide, their proposal."""
+    # of regions people's labels are judged one by one below: comparing methods first would be a waste
+    method = "one-coin" if isinstance(kind, Regions) and not isinstance(kind, Spans) else "auto"
     order = sorted(votes, key=lambda task: hashlib.sha256(f"{given.seed}\x1f{task}".encode()).digest())
     for who in sorted({who for by_person in votes.values() for who in by_person}):
         mine = [task for task in order if who in votes[task]]
         more = [task for task in order if who not in votes[task]][: max(ENOUGH - len(mine), 0)]
         without = {task: {w: v for w, v in votes[task].items() if w != who} for task in (*mine, *more)}
         known = {task: value for task, value in given.gold.items() if task in without}
-        merged = kind.consensus(control, without, replace(given, gold=known)).merged
+        merged = kind.consensus(control, without, replace(given, gold=known, method=method)).merged
         for task in sorted(mine):
             value = merged[task].value if merged[task].value is not None else merged[task].proposal
             if task not in skip and task not in known and value is not None:
@@ -173,8 +176,10 @@ def _of_mark(
 
 def _numbers(control: Control, votes: Votes, expected: Sequence[tuple[str, str, Value]]) -> Iterator[Doubted]:
     rows = _once(votes, expected)
-    span = 0.0 if control.kind == "rating" else float(control.options.get("max") or 0) - float(
-        control.options.get("min") or 0
+    span = (
+        0.0
+        if control.kind == "rating"
+        else float(control.options.get("max") or 0) - float(control.options.get("min") or 0)
     )
     step = 1.0 if control.kind == "rating" else float(control.options.get("step") or 0)
     near, _ = tolerance(

@@ -7,20 +7,16 @@ one, named after the control. Items that a person left outside every bucket are 
 from __future__ import annotations
 
 import itertools
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
 
-from adapter.core.people import PRIOR_ACCURACY, PRIOR_STRENGTH, Skill
 from adapter.errors import LabelConfigError, LabelError, nearest
 from adapter.kinds.base import Given, Measure, Merged, Tag, Together, Unit
+from adapter.kinds.ranking_votes import likeliest, odds, ordered, places_of, ranking_skills
 from adapter.vocabulary import Control, JsonObject, Value
 
-Places: TypeAlias = dict[str, tuple[str, int]]
-"""Item to its bucket and its place there, from 0."""
 MOST_ITEMS = 1_000
 LOOSE = "_"
 """The bucket in which Label Studio keeps items that were not moved anywhere."""
@@ -143,7 +139,7 @@ class Ranker:
     def pair_counts(self, control: Control, a: Value, b: Value) -> Mapping[str, tuple[float, float]]:
         """Return `pair_agreement` (pairs in the same order, pairs), `same_bucket` where there are buckets, `top` (the
         first item is the same) and `score`."""
-        left, right = _places(a), _places(b)
+        left, right = places_of(a), places_of(b)
         items = sorted({*left, *right})
         together = [i for i in items if left.get(i, ("",))[0] == right.get(i, ("",))[0]]
         same = len(together) / len(items) if items else 1.0
@@ -163,7 +159,7 @@ class Ranker:
 
     def units(self, control: Control, votes: Mapping[str, Value]) -> list[Unit]:
         """Return one unit for each pair of items: which of the two a person put first; for alpha on preferences."""
-        places = {who: _places(value) for who, value in votes.items()}
+        places = {who: places_of(value) for who, value in votes.items()}
         items = sorted({item for place in places.values() for item in place})
         units = []
         for one, other in itertools.combinations(items, 2):
@@ -186,7 +182,7 @@ class Ranker:
 
     def disagreement(self, control: Control, a: Value, b: Value) -> str:
         """Say in words how two rankings differ."""
-        left, right = _places(a), _places(b)
+        left, right = places_of(a), places_of(b)
         moved = sorted(i for i in {*left, *right} if left.get(i, ("none",))[0] != right.get(i, ("none",))[0])
         if moved:
             first = moved[0]
@@ -207,7 +203,7 @@ class Ranker:
         gold), shrunk to the prior of `core.people`. certainty: of the least certain neighbouring pair or bucket, by the
         one-coin model; even votes leave no consensus.
         """
-        skill = _skills(votes, given.gold)
+        skill = ranking_skills(votes, given.gold)
         accuracy = {who: min(max(s.accuracy, 0.02), 0.98) for who, s in skill.items()}
         merged = {}
         for task_id in sorted(votes):
@@ -219,20 +215,20 @@ class Ranker:
 
     def _merged(self, control: Control, by_person: Mapping[str, Value], accuracy: Mapping[str, float]) -> Merged:
         buckets = list(control.options.get("buckets", ())) or [control.name]
-        places = {who: _places(value) for who, value in sorted(by_person.items())}
+        places = {who: places_of(value) for who, value in sorted(by_person.items())}
         sure: list[float] = []
         members: dict[str, list[str]] = {bucket: [] for bucket in buckets}
         for item in sorted({item for place in places.values() for item in place}):
             votes: dict[str, float] = defaultdict(float)
             for who, place in places.items():
-                votes[place[item][0] if item in place else ""] += _odds(accuracy[who])
-            bucket, chance = _likeliest(votes, len(buckets) + 1)
+                votes[place[item][0] if item in place else ""] += odds(accuracy[who])
+            bucket, chance = likeliest(votes, len(buckets) + 1)
             sure.append(chance)
             if bucket:
                 members[bucket].append(item)
         value = []
         for bucket in buckets:
-            order, certain = _ordered(members[bucket], places, accuracy)
+            order, certain = ordered(members[bucket], places, accuracy)
             value.append((bucket, order))
             sure += certain
         certainty = min(sure, default=1.0)
@@ -242,84 +238,8 @@ class Ranker:
         return Merged(whole, float(np.prod(sure)), certainty)
 
 
-def _places(value: Sequence[tuple[str, Sequence[str]]]) -> Places:
-    return {item: (bucket, place) for bucket, items in value for place, item in enumerate(items)}
-
-
 def _top(value: Sequence[tuple[str, Sequence[str]]]) -> str:
     return next((items[0] for _, items in value if items), "")
-
-
-def _odds(accuracy: float) -> float:
-    return math.log(accuracy / (1.0 - accuracy))
-
-
-def _likeliest(votes: Mapping[str, float], k: int) -> tuple[str, float]:
-    """Return the bucket with most evidence and its share of the odds; buckets that nobody named count as k says."""
-    best = max(sorted(votes), key=lambda name: votes[name])
-    top = votes[best]
-    rest = sum(math.exp(votes[name] - top) for name in votes if name != best)
-    unnamed = max(k - len(votes), 0) * math.exp(-top) / max(k - 1, 1)
-    return best, 1.0 / (1.0 + rest + unnamed)
-
-
-def _ordered(
-    items: Sequence[str], places: Mapping[str, Places], accuracy: Mapping[str, float]
-) -> tuple[tuple[str, ...], list[float]]:
-    """Return the items by strength, and the chance that each neighbouring pair stands in the right order."""
-    from adapter.core.crowd.bradley_terry import strengths
-
-    if len(items) < 2:
-        return tuple(items), []
-    number = {item: i for i, item in enumerate(items)}
-    evidence = np.zeros((len(items), len(items)))
-    winners, losers, weights = [], [], []
-    for who, place in places.items():
-        for one, other in itertools.permutations(items, 2):
-            if one in place and other in place and place[one][0] == place[other][0] and place[one][1] < place[other][1]:
-                winners.append(number[one])
-                losers.append(number[other])
-                weights.append(accuracy[who])
-                evidence[number[one], number[other]] += _odds(accuracy[who])
-    theta, _ = strengths(np.array(winners, np.int64), np.array(losers, np.int64), len(items), np.array(weights))
-    order = sorted(items, key=lambda item: (-round(float(theta[number[item]]), 9), item))
-    certain = []
-    for one, other in itertools.pairwise(order):
-        log_odds = float(evidence[number[one], number[other]] - evidence[number[other], number[one]])
-        certain.append(1.0 / (1.0 + math.exp(-log_odds)))
-    return tuple(order), certain
-
-
-def _skills(votes: Mapping[str, Mapping[str, Value]], gold: Mapping[str, Value]) -> dict[str, Skill]:
-    from scipy.special import betaincinv
-
-    right: dict[str, float] = {who: 0.0 for by_person in votes.values() for who in by_person}
-    n: dict[str, int] = dict.fromkeys(right, 0)
-    for task_id in sorted(votes):
-        places = {who: _places(value) for who, value in votes[task_id].items()}
-        truth = _places(gold[task_id]) if task_id in gold else None
-        for who, place in places.items():
-            judges = [truth] if truth is not None else [other for w, other in places.items() if w != who]
-            shares = [share for share in (_agreement(place, judge) for judge in judges) if share is not None]
-            if shares:
-                right[who] += float(np.mean(shares))
-                n[who] += 1
-    found = {}
-    for who in right:
-        a = PRIOR_ACCURACY * PRIOR_STRENGTH + right[who]
-        b = (1 - PRIOR_ACCURACY) * PRIOR_STRENGTH + n[who] - right[who]
-        lower, upper = (float(betaincinv(a, b, q)) for q in (0.025, 0.975))
-        found[who] = Skill(a / (a + b), lower, upper, n[who])
-    return found
-
-
-def _agreement(a: Places, b: Places) -> float | None:
-    pairs = [
-        (a[one][1] < a[other][1]) == (b[one][1] < b[other][1])
-        for one, other in itertools.combinations(sorted({*a} & {*b}), 2)
-        if a[one][0] == a[other][0] and b[one][0] == b[other][0]
-    ]
-    return float(np.mean(pairs)) if pairs else None
 
 
 def _short(text: str) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adapter.labeling import LabelingFunction
     from adapter.media import Media
     from adapter.ports import Platform
+    from adapter.stages.tier_projects import TierProjects
     from adapter.store import Store
 
 
@@ -58,8 +59,16 @@ class Project:
 
     @property
     def platform(self) -> Platform:
-        """Label Studio, connected at first use."""
-        return self.make_platform()
+        """Label Studio, connected at first use. Where tiers have projects of their own, calls about ours mean those
+        too."""
+        return self.tiers.over(self.make_platform())
+
+    @cached_property
+    def tiers(self) -> TierProjects:
+        """The Label Studio projects of the tiers, if any (`routing.way: projects`)."""
+        from adapter.stages.tier_projects import TierProjects
+
+        return TierProjects(self)
 
     @property
     def platform_id(self) -> int | None:

@@ -109,6 +109,12 @@ def paused(project: Project, control: str) -> str | None:
     )
 
 
+def last_outcomes(project: Project) -> dict[str, str]:
+    """Return control to the outcome of its own gate when `gates` last ran."""
+    kept = project.store.projects.notes(project.name).get(GATES_NOTE, {}).get("gates", ())
+    return {entry["control"]: str(entry["outcome"]) for entry in kept if entry["part"] == "control"}
+
+
 def overall(found: Sequence[Gate]) -> Outcome:
     """Return the outcome of all gates together, see `GatesReport`."""
     if any(gate.verdict.outcome is Outcome.FAIL for gate in found):

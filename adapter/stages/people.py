@@ -34,6 +34,10 @@ from adapter.stages.people_reports import (
 from adapter.stages.people_votes import ModelAnswers, Truth, Vote, expert_truths, gold_truths, votes_of
 from adapter.vocabulary import Annotation, Control, Value
 
+WEIGHS_DOUBLE = (
+    "two people may have copied. Then one opinion counts twice: their figures by the others are too high and everybody "
+    "else's too low. Settle that first."
+)
 TEXT_TAGS = frozenset({"Text", "HyperText", "Paragraphs"})
 
 
@@ -62,6 +66,8 @@ def people(project: Project, *, person: str | None = None) -> PeopleReport:
     paces = _paces(project, voting, names)
     doubts += [_too_fast(who, pace) for who, pace in paces.items() if pace.enough]
     signs = _signs(doubts, policy.spam_level)
+    together = {sign.control for found in signs.values() for sign in found if sign.sign == "copying"}
+    notes += [f"{name}: {WEIGHS_DOUBLE}" for name in sorted(together)]
     rows = _by_person(voting, names)
     return PeopleReport(
         project=project.name,

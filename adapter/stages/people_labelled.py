@@ -3,8 +3,10 @@ distribution that all the others give (`core.conduct_others`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -36,10 +38,18 @@ def single(control: Control) -> bool:
     return label_kind(control) is not None and not control.multiple and len(control.labels) > 1
 
 
-def label_of(control: Control, value: Value) -> int | None:
-    """Return the index of the one label that a value is; None for no label, or several."""
-    target = np.asarray(label_kind_of(control).target(control, value))
-    return int(target.argmax()) if target.sum() == 1 and target.max() == 1 else None
+def label_reader(control: Control) -> Callable[[Value], int | None]:
+    """Return a function from a value to the index of the one label that it is; None for no label, or several."""
+    kind = label_kind_of(control)
+    known: dict[Value, int | None] = {}
+
+    def read(value: Value) -> int | None:
+        if value not in known:
+            target = np.asarray(kind.target(control, value))
+            known[value] = int(target.argmax()) if target.sum() == 1 and target.max() == 1 else None
+        return known[value]
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,21 @@ class Bench:
     chances: Doubles
     heard: npt.NDArray[np.bool_]
 
+    @cached_property
+    def _by_person(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for i in sorted(range(len(self.votes)), key=lambda i: (self.votes[i].at, self.votes[i].task_id)):
+            found[self.votes[i].who].append(i)
+        return found
+
+    def all_of(self, who: str) -> Ints:
+        """Return the positions of a person's votes, in the order of time."""
+        return np.array(self._by_person.get(who, []), np.int64)
+
     def of(self, who: str) -> Ints:
-        """Return the positions of a person's votes that can be judged, in the order of time."""
-        mine = [i for i, vote in enumerate(self.votes) if vote.who == who and self.heard[i]]
-        return np.array(sorted(mine, key=lambda i: (self.votes[i].at, self.votes[i].task_id)), np.int64)
+        """Return the positions of those that can be judged."""
+        rows = self.all_of(who)
+        return rows[self.heard[rows]]
 
     def right(self, rows: Ints) -> Doubles:
         """Return the probability that each of these votes is right."""
@@ -66,9 +87,10 @@ class Bench:
 def bench(control: Control, votes: Votes, truths: Mapping[str, Truth]) -> Bench:
     """Fit the crowd once. truths: gold and experts' decisions; nobody is judged by their own."""
     rows = []
+    label_of = label_reader(control)
     for task_id in sorted(votes):
         for who in sorted(votes[task_id]):
-            label = label_of(control, votes[task_id][who].value)
+            label = label_of(votes[task_id][who].value)
             if label is not None:
                 rows.append((votes[task_id][who], label))
     tasks = sorted({vote.task_id for vote, _ in rows})
@@ -77,7 +99,7 @@ def bench(control: Control, votes: Votes, truths: Mapping[str, Truth]) -> Bench:
     table = np.array([(task_at[v.task_id], name_at[v.who], label) for v, label in rows], np.int64).reshape(-1, 3)
     known, by = {}, np.full(len(tasks), -1, np.int64)
     for task_id, truth in truths.items():
-        label = label_of(control, truth.value) if task_id in task_at else None
+        label = label_of(truth.value) if task_id in task_at else None
         if label is not None:
             known[task_at[task_id]] = label
             by[task_at[task_id]] = name_at.get(truth.by, -1)
@@ -146,9 +168,10 @@ def tendency(scores: Sequence[float], least: int) -> Tendency | None:
 def _against(made: Bench, who: str, truths: Mapping[str, Truth], least: int) -> Rate:
     """Judge a person's votes by known truths that are not their own."""
     hits = []
-    for vote, said in zip(made.votes, made.seen.ballots.label.tolist(), strict=True):
-        truth = truths.get(vote.task_id) if vote.who == who else None
-        label = label_of(made.control, truth.value) if truth is not None and truth.by != who else None
+    label_of = label_reader(made.control)
+    for row in made.all_of(who):
+        said, truth = int(made.seen.ballots.label[row]), truths.get(made.votes[row].task_id)
+        label = label_of(truth.value) if truth is not None and truth.by != who else None
         if label is not None:
             hits.append(float(label == said))
     return rate_of(conduct.accuracy(np.array(hits), len(made.control.labels)), least) if hits else NOTHING

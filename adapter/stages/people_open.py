@@ -151,10 +151,11 @@ def _holds(values: Sequence[Value], label: str) -> bool:
 def open_suspicions(made: Compared, names: Sequence[str], *, least: int, seed: int) -> list[Suspicion]:
     """Return all tests of all people and pairs with enough compared answers."""
     found: list[Suspicion] = []
+    tops = {who: max(map(len, _by_answer(made, who).values())) / len(rows) for who, rows in made.own.items()}
     for who in names:
         if len(made.own.get(who, ())) >= least:
             found += _near_chance(made, who, seed)
-            found += _same_answer(made, who)
+            found += _same_answer(made, who, tops)
     return found + _copying(made, least)
 
 
@@ -189,21 +190,21 @@ def _near_chance(made: Compared, who: str, seed: int) -> list[Suspicion]:
     ]
 
 
-def _same_answer(made: Compared, who: str) -> list[Suspicion]:
-    """Whether one and the same answer stands on far more of a person's tasks than others gave it there."""
+def _same_answer(made: Compared, who: str, tops: Mapping[str, float]) -> list[Suspicion]:
+    """Whether one and the same answer stands on far more of a person's tasks than others gave it there, and than other
+    people's own commonest answer stands on theirs. tops: annotator to the share of their commonest answer."""
     from scipy.stats import binom
 
-    tasks: dict[str, list[str]] = defaultdict(list)
-    for vote, _ in made.own[who]:
-        tasks[made.keys[vote.task_id, who]].append(vote.task_id)
+    tasks = _by_answer(made, who)
     key, mine = max(tasks.items(), key=lambda item: (len(item[1]), item[0]))
     n = len(made.own[who])
     shares = []
     for vote, _ in made.own[who]:
         others = [made.keys[vote.task_id, name] == key for name in made.votes[vote.task_id] if name != who]
         shares.append(sum(others) / len(others))
+    usual = float(np.median([share for name, share in tops.items() if name != who]))
     # Half a person who gave it once keeps an answer that nobody else gave from being impossible.
-    mean = min(max((sum(shares) + 0.5) / (n + 1), 0.0), 1.0)
+    mean = min(max((sum(shares) + 0.5) / (n + 1), usual), 1.0)
     expected = n * mean
     tail = float(binom.sf(len(mine) - 1, n, mean)) * len(tasks) if len(mine) > expected else 1.0
     return [
@@ -214,11 +215,18 @@ def _same_answer(made: Compared, who: str) -> list[Suspicion]:
             min(tail, 1.0),
             len(mine) - expected >= EXCESS * n,
             {"count": len(mine), "n": n, "expected": expected},
-            f"The very same answer stands on {len(mine)} of {n} tasks; the others gave it on the same tasks as if "
-            f"{expected:.0f} were due.",
+            f"The very same answer stands on {len(mine)} of {n} tasks; by the others {expected:.0f} are usual.",
             tuple(sorted(mine)[:EXAMPLES]),
         )
     ]
+
+
+def _by_answer(made: Compared, who: str) -> dict[str, list[str]]:
+    """Return a person's answers to the tasks on which each stands."""
+    tasks: dict[str, list[str]] = defaultdict(list)
+    for vote, _ in made.own[who]:
+        tasks[made.keys[vote.task_id, who]].append(vote.task_id)
+    return tasks
 
 
 def _copying(made: Compared, least: int) -> list[Suspicion]:

@@ -73,8 +73,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Tendency:
-    """Whether a person gets better. change: of agreement with the others, from the first answer to the last, beyond what
-    the others' own certainty explains. p: two-sided. words: rising, falling, or none seen."""
+    """Whether a person gets better. change: of agreement with the others, from first answer to last, beyond what the
+    others' own certainty explains. p: two-sided. words: rising, falling, or none seen."""
 
     change: float
     p: float

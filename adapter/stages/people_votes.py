@@ -12,6 +12,7 @@ import numpy as np
 
 from adapter.errors import LabelError
 from adapter.kinds import label_kind_of
+from adapter.kinds.base import LabelKind
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import WEAK, WEAK_NOTE, restored
@@ -104,6 +105,10 @@ class ModelAnswers:
     def _seq_of(self) -> Mapping[str, int]:
         return self.project.store.tasks.index(self.project.name).seq_of
 
+    @cached_property
+    def _kind(self) -> LabelKind:
+        return label_kind_of(self.control)
+
     def value(self, version: str, task_id: str) -> Value | None:
         """Return the label that a version stands for; None where nothing is stored."""
         if version not in self._columns:
@@ -111,7 +116,7 @@ class ModelAnswers:
         column, seq = self._columns[version], self._seq_of.get(task_id)
         if column is None or seq is None or seq >= len(column) or np.isnan(column[seq]).any():
             return None
-        return label_kind_of(self.control).decide(self.control, column[seq])[0]
+        return self._kind.decide(self.control, column[seq])[0]
 
     def _read(self, version: str) -> Floats | None:
         project, name = self.project, self.control.name

@@ -19,6 +19,7 @@ from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
 from adapter.stages.route_gold import GOLD_NOTE
 from adapter.stages.setup import setup, told_if_deleted
+from adapter.stages.tiers import move, stand
 from adapter.stages.window import left_in_budget, open_placements, reserve
 from adapter.store import Intent, Placement
 from adapter.vocabulary import PRIORITY_FIELD, REASON_FIELD, TASK_KEY_FIELD, Fault, Ranked, Task
@@ -33,8 +34,10 @@ def push(project: Project, *, connect: bool = False) -> PushReport:
     if platform_id is None:
         platform_id = setup(project, connect=connect).platform_id
     with told_if_deleted(project, platform_id):
+        stand(project, platform_id)
         there = project.platform.project(platform_id)
-    reconciled = reconcile(project, platform_id)
+    moved = move(project, platform_id)
+    reconciled = reconcile(project, platform_id) - moved
     note = ""
     pushed = 0
     if project.settings.mode == "window":
@@ -51,6 +54,7 @@ def push(project: Project, *, connect: bool = False) -> PushReport:
         asked=asked,
         flagged=flagged,
         open=len(open_placements(project)),
+        moved=moved,
         note=note,
         seconds=time.perf_counter() - started,
     )
@@ -156,6 +160,8 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     created = 0
     if missing:
         created = _store_predictions(project, there.id, version, missing, answers)
+    if created and project.tiers.ids:  # a tier's first pre-labels are shown after a switch of their own
+        there = project.platform.project(there.id)
     if project.settings.mode == "in-place":
         created += _blind_in_place(project, there.id, version, [p for p in waiting if p.blind])
     # It refuses a version that has no predictions (all open tasks blind, say); then the next push switches.

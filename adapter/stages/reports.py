@@ -121,7 +121,7 @@ class RankReport(Report):
 class PushReport(Report):
     """pushed: new tasks in Label Studio. reconciled: found there after an interrupted push. prelabelled: predictions
     stored. asked: tasks that one more person is asked for. open: open tasks in the work window now. note: why
-    nothing was pushed."""
+    nothing was pushed. moved: tasks that went to another tier's project, as their rule changed."""
 
     pushed: int
     reconciled: int
@@ -132,6 +132,7 @@ class PushReport(Report):
     open: int
     note: str
     seconds: float
+    moved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

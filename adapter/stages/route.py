@@ -21,6 +21,7 @@ from adapter.stages.route_gold import GOLD, GOLD_NOTE, GoldPlan, ask_gold, plan_
 from adapter.stages.route_people import AWAY_NOTE, guests, present_people
 from adapter.stages.route_show import SHOWN_NOTE, places_of, show
 from adapter.stages.setup import require_bound, told_if_deleted
+from adapter.stages.tiers import barred
 from adapter.store import Placement
 from adapter.vocabulary import Fault, JsonObject, Routed
 
@@ -156,17 +157,18 @@ def _scene(project: Project, rows: Sequence[Routed]) -> tuple[_Scene, dict[str, 
     finished = [row for row in held if row.annotator in said.get(row.task_id, {})]
     waiting = [row for row in held if row.annotator not in said.get(row.task_id, {})]
     people, away = present_people(project, waiting, project.now())
+    outside = barred(project, placements.values(), {*people, *away, *(row.annotator for row in waiting)})
     scene = _Scene(placements, said, people, list(rows), [], [], finished, base)
     for task_id, place in placements.items():
         votes = sum(said.get(task_id, {}).values())
         asked = base.get(task_id, place.overlap)
         scene.seats[task_id] = 0 if place.done and task_id not in base else max(asked - votes, 0)
-        scene.taken[task_id] = set(said.get(task_id, ()))
+        scene.taken[task_id] = {*said.get(task_id, ()), *outside.get(task_id, ())}
     here = set(people)
     for row in waiting:
         extra = row.task_id in base and row.why == GOLD  # on top of what the task asks for by itself
         needed = row.task_id in placements and (extra or scene.seats[row.task_id] > 0)
-        if row.annotator not in here or not needed:
+        if row.annotator not in here or not needed or row.annotator in outside.get(row.task_id, ()):
             scene.back.append(row)
             continue
         scene.stay.append(row)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from adapter.errors import LabelConfigError, PlatformError, PlatformNotFound
 from adapter.label_studio.label_config import parse_label_config, with_reason_header
+from adapter.label_studio.tiers import TierGone
 from adapter.ports import PlatformProject
 from adapter.stages.context import Project
 from adapter.stages.reports import SetupReport
@@ -121,6 +122,7 @@ def require_same_labels(space: LabelSpace, there: PlatformProject) -> None:
 def require_bound(project: Project) -> int:
     """Return the bound Label Studio project; raises PlatformNotFound with advice when there is none."""
     platform_id = project.platform_id
+    project.tiers.look()  # another process may have made or dropped some
     if platform_id is None:
         raise PlatformNotFound(
             f"project '{project.name}' is not bound to a Label Studio project yet",
@@ -134,6 +136,8 @@ def told_if_deleted(project: Project, platform_id: int) -> Iterator[None]:
     """Say what to do when what is looked up here, the Label Studio project itself, is gone. Raises PlatformNotFound."""
     try:
         yield
+    except TierGone:
+        raise  # it names the tier, and the next push mends it
     except PlatformNotFound as error:
         raise PlatformNotFound(
             f"Label Studio project {platform_id} of '{project.name}' is gone",

@@ -11,7 +11,7 @@ from adapter.stages.agreement import headline
 from adapter.stages.consensus import METHOD_NOTE
 from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
-from adapter.stages.gates import GATES_NOTE, paused
+from adapter.stages.gates import last_outcomes, paused
 from adapter.stages.reports import Report
 from adapter.stages.train import due
 from adapter.stages.window import left_in_budget, open_placements
@@ -87,11 +87,7 @@ def status(project: Project) -> StatusReport:
         models=len(store.models.all(name)),
         accuracy=_accuracy(gate),
         agreement={control.name: headline(project, control, voting=voting) for control in project.space.controls},
-        gates={
-            entry["control"]: str(entry["outcome"])
-            for entry in notes.get(GATES_NOTE, {}).values()
-            if entry["part"] == "control"
-        },
+        gates=last_outcomes(project),
         paused=[why for why in (paused(project, control.name) for control in project.space.controls) if why],
         methods={control: str(entry["method"]) for control, entry in notes.get(METHOD_NOTE, {}).items()},
         reviewed=len(store.reviews.all(name)),

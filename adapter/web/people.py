@@ -29,7 +29,7 @@ STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem;color:#1c1c1e}"
     "h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}"
     "th,td{border-bottom:1px solid #d8d8dc;padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;"
-    "overflow-wrap:anywhere}th{font-weight:600}p.note{color:#5a5a60}"
+    "overflow-wrap:break-word;max-width:40rem}th{font-weight:600}p.note{color:#5a5a60}"
 )
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
@@ -143,7 +143,7 @@ def own_page(mine: PersonReport, least: int) -> str:
         if one.classes:
             parts.append(_table(("Label", "Rate"), [(part.label, part.rate.words) for part in one.classes]))
         if one.over_time:
-            stretches = [(part.since[:10], part.until[:10], part.rate.words) for part in one.over_time]
+            stretches = [(_minute(part.since), _minute(part.until), part.rate.words) for part in one.over_time]
             parts.append(_table(("From", "To", "Rate"), stretches))
     parts.append("<h2>Pace</h2>")
     parts.append(_table(_PACE, [_pace(mine)]))
@@ -177,8 +177,12 @@ def _table(columns: tuple[str, ...], rows: list[Any], empty: str = "None.") -> s
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
+
+
 def _p(p: float | None) -> str:
-    return "rule" if p is None else f"{p:.2g}"
+    return "rule" if p is None else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
 
 
 def _page(status: int, title: str, body: str, more: dict[str, str] | None = None) -> Response:

@@ -175,7 +175,10 @@ def test_the_same_in_a_process_of_its_own(team: Team) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"<View><Chat name='chat' value='$text'/></View>", ("none of its controls is served: <Chat name='chat'>", "Add")),
+        (
+            b"<View><Chat name='chat' value='$text'/></View>",
+            ("none of its controls is served: <Chat name='chat'>", "Add"),
+        ),
         (SPAM_CONFIG.replace('toName="text"', 'toName="txt"').encode(), ("txt", "text")),
         (b"\xff\xfe<View/>", ("not UTF-8", "Save the label config")),
         (b"<View><Text name='text' value='$text'/></View>", ("no control", "Add one")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser_support import Browser, chromium, keep_picture, painted, share, stretch, until
@@ -90,7 +89,7 @@ def a_stretch_of_a_series_is_marked(browser: Browser) -> None:
 
 
 def shapes_are_drawn(browser: Browser) -> None:
-    stage = browser.one("img[class*=image]")
+    stage = browser.one("img[alt='image']")
     until(lambda: share(painted(stage), 70, 41, 15, 15) > 0.9, 20, "the mask is not drawn")
     mask = painted(stage)
     drawn = {

@@ -1,4 +1,4 @@
-"""Codec truth: what our kinds write, the real server takes whole, gives back unchanged, and our kinds read as it was."""
+"""Codec truth: what our kinds write, the real server takes whole and gives back unchanged, and our kinds read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from adapter.vocabulary import Control, JsonObject, LabelSpace, Value
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1)
 
 
 @dataclass
@@ -91,9 +91,8 @@ def test_answers_of_every_kind_come_back_as_they_were(server: Server, name: str)
     walked(server, f"kinds: {name}", CONFIGS[name], SEEDS)
 
 
-TEMPLATES = {each.name: each.config for each in templates() if parse_label_config(each.config).controls}
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_answers_to_every_template_come_back_as_they_were(server: Server, name: str) -> None:
-    walked(server, f"template: {name}", TEMPLATES[name], SEEDS[:1])
+def test_answers_to_every_template_come_back_as_they_were(server: Server) -> None:
+    served = [each for each in templates() if parse_label_config(each.config).controls]
+    assert len(served) >= 58
+    for template in served:
+        walked(server, f"template: {template.name}", template.config, SEEDS[:1])

@@ -203,3 +203,39 @@ def stretch(mask: npt.NDArray[np.bool_]) -> tuple[float, float]:
     columns = np.flatnonzero(mask.sum(axis=0) > 0.3 * mask.sum(axis=0).max()) if mask.any() else np.array([])
     assert columns.size, "nothing is painted"
     return 100.0 * float(columns[0]) / mask.shape[1], 100.0 * float(columns[-1] + 1) / mask.shape[1]
+
+
+def select_text(browser: Browser, element: Any, start: int, end: int) -> None:
+    """Select a stretch of an element's text with the mouse, from one character up to another."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    places = browser.driver.execute_script(
+        """
+        const [element, start, end] = arguments;
+        const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+        const at = (offset, back) => {
+          walker.currentNode = element;
+          for (let seen = 0, node; (node = walker.nextNode()); seen += node.length) {
+            const inside = offset - seen;
+            if (inside < node.length || (back && inside === node.length)) {
+              const range = document.createRange();
+              range.setStart(node, back ? inside - 1 : inside);
+              range.setEnd(node, back ? inside : inside + 1);
+              const box = range.getBoundingClientRect();
+              return [back ? box.right - 1 : box.left + 1, (box.top + box.bottom) / 2];
+            }
+          }
+        };
+        return [at(start, false), at(end, true)];
+        """,
+        element,
+        start,
+        end,
+    )
+    chain = ActionChains(browser.driver, duration=100)
+    pointer = chain.w3c_actions.pointer_action
+    pointer.move_to_location(*(round(part) for part in places[0]))
+    pointer.pointer_down()
+    pointer.move_to_location(*(round(part) for part in places[1]))
+    pointer.pointer_up()
+    chain.perform()

@@ -39,9 +39,7 @@ class Page:
     def result(self) -> tuple[JsonObject, ...]:
         """Return the result of the pre-label."""
         values = self.values()
-        return tuple(
-            item for each in self.space.controls for item in kind_of(each.kind).write(each, values[each.name])
-        )
+        return tuple(item for each in self.space.controls for item in kind_of(each.kind).write(each, values[each.name]))
 
 
 def labels(tag: str, name: str, to: str, more: str = "") -> str:
@@ -178,7 +176,8 @@ PAGES: dict[str, Page] = {
         '<Choices name="c" toName="text"><Choice value="a"/><Choice value="b"/></Choices>'
         '<Choices name="m" toName="text" choice="multiple"><Choice value="p"/><Choice value="q"/><Choice value="r"/>'
         '</Choices><Taxonomy name="t" toName="text"><Choice value="plants"><Choice value="oak"/></Choice>'
-        '<Choice value="animals"/></Taxonomy><Rating name="r" toName="text"/><Number name="n" toName="text" step="0.5"/>'
+        '<Choice value="animals"/></Taxonomy><Rating name="r" toName="text"/>'
+        '<Number name="n" toName="text" step="0.5"/>'
         '<DateTime name="d" toName="text" only="date"/><TextArea name="w" toName="text"/>'
         '<Pairwise name="p" toName="text,other"/></View>',
         {

@@ -7,8 +7,8 @@ import io
 import re
 from typing import Any
 
-from adapter.label_studio.config_xml import tree, walk, without_declaration
 from adapter.kinds.base import Tag
+from adapter.label_studio.config_xml import tree, walk, without_declaration
 
 TEXT = "Ada Lovelace met Charles Babbage in London, and they spoke of engines that compute."
 HTML = "<div><p>" + "Ada Lovelace met Charles Babbage in London, and they spoke of engines." + "</p></div>"
@@ -93,7 +93,8 @@ CONFIGS: dict[str, str] = {
         _labels("RectangleLabels", "image")
         + '<TextArea name="w" toName="image" perRegion="true"/><Rating name="r" toName="image" perRegion="true"/>'
         + '<Number name="n" toName="image" perRegion="true"/><DateTime name="d" toName="image" perRegion="true"/>'
-        + '<Taxonomy name="t" toName="image" perRegion="true"><Choice value="x"><Choice value="y"/></Choice></Taxonomy>',
+        + '<Taxonomy name="t" toName="image" perRegion="true"><Choice value="x"><Choice value="y"/></Choice>'
+        + "</Taxonomy>",
     ),
     "several objects": (
         '<View><Image name="image" value="$image"/><Text name="text" value="$text"/>'
@@ -102,7 +103,8 @@ CONFIGS: dict[str, str] = {
     ),
     "several images": (
         '<View><Image name="left" value="$image"/><Image name="right" value="$second_image"/>'
-        '<RectangleLabels name="mark" toName="left,right"><Label value="one"/><Label value="two"/></RectangleLabels></View>'
+        + _labels("RectangleLabels", "left,right")
+        + "</View>"
     ),
 }
 """A small label config for every kind and tag that is served."""

@@ -28,7 +28,7 @@ EXTENTS = 9
 """In how many ways an extent can be wrong."""
 _RECALL = RECALL_PRIOR[0] / sum(RECALL_PRIOR)
 _PRECISION = PRECISION_PRIOR[0] / sum(PRECISION_PRIOR)
-_INVENTED = _RECALL * (1 - _PRECISION) / _PRECISION
+_INVENTED = _RECALL * (1 - _PRECISION) / _PRECISION  # where there are as many places that are nothing as things
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ def judge(
         else:
             first = next(((o, link[doubt.theirs]) for o, link in enumerate(by_theirs) if doubt.theirs in link), None)
             if doubt.kind == "missed":
-                score, against = _missed(float(exists[doubt.theirs])), sum(doubt.theirs in link for link in by_theirs)
+                score = _missed(float(exists[doubt.theirs]))
+                against = sum(doubt.theirs in link for link in by_theirs)
             elif doubt.kind == "wrong class":
                 score, against = _wrong(doubt, mine, others, by_theirs, labels)
             else:
@@ -103,13 +104,15 @@ def judge(
 
 
 def _missed(there: float) -> float:
-    return there * (1 - _RECALL) / (there * (1 - _RECALL) + (1 - there) * (1 - _INVENTED))
+    overlooked = there * (1 - _RECALL)
+    return overlooked / (overlooked + (1 - there) * (1 - _INVENTED))
 
 
 def _invented(doubt: RegionDoubt, by_mine: Sequence[dict[int, int]]) -> tuple[float, int]:
     drew = sum(doubt.mine in link for link in by_mine)
     left = len(by_mine) - drew
-    odds = _PRECISION / (1 - _PRECISION) * (_RECALL / _INVENTED) ** drew * ((1 - _RECALL) / (1 - _INVENTED)) ** left
+    hit, miss = _RECALL / _INVENTED, (1 - _RECALL) / (1 - _INVENTED)
+    odds = _PRECISION / (1 - _PRECISION) * hit**drew * miss**left
     return 1 / (1 + odds), left
 
 
