@@ -185,10 +185,10 @@ class RoutingPolicy(Policy):
 
     enabled: off, everybody is served the one queue. way: `views` gives each annotator a Data Manager view on the field
     hitl_for (soft: anybody can open any view), `projects` also gives each tier a Label Studio project of its own,
-    "<title> · <tier>", that holds the tasks whose rule says `to: tier:<name>` (hard: separate streams, in which only the
-    tier's people are given tasks; no permissions, as the free edition has no membership of projects; `mode: window`
-    only), `enterprise` uses Label Studio Enterprise's assignment (hard). rules: the first that fits decides; a task that
-    fits none goes to anyone.
+    "<title> · <tier>", for the tasks whose rule says `to: tier:<name>` (hard: separate streams, in which only people of
+    the tier are given tasks; no permissions, as the free edition has no membership of projects; `mode: window` only),
+    `enterprise` uses Label Studio Enterprise's assignment (hard). rules: the first that fits decides; a task that fits
+    none goes to anyone.
     router: `module:function` or `file.py:function` of a plain `@router` function that decides before the rules;
     router_s: seconds that one of its calls may take. tiers: tier to annotators. gold_rate: share of each person's
     tasks that are gold tasks. daily_cap: most tasks a person is given in a day (UTC); caps: the same for single

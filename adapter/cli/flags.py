@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,17 +21,25 @@ def list_flags(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Show at most this many.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
-    """List flags, the most doubtful first."""
+    """List flags, the most doubtful first. With --json each has a link that opens it in Label Studio."""
     from adapter.cli.show import table
+    from adapter.stages.flag_people import headline, link
 
     with opened(context) as app:
         found = chosen(app, project)
         flags = found.store.flags.all(found.name) if everything else found.store.flags.open(found.name)
-    flags = flags[:limit]
+        flags = flags[:limit]
+        places = {p.task_id: p.platform_id for p in found.store.ledger.placements(found.name) if not p.gone}
+        conf, platform_id = app.settings.label_studio, found.platform_id
+        url = f"http://127.0.0.1:{conf.port}" if conf.embedded else conf.url
     if as_json:
-        print_json(flags)
+        links = [
+            link(url, platform_id, places[item.task_id], item) if platform_id and item.task_id in places else ""
+            for item in flags
+        ]
+        print_json([{**asdict(item), "link": to} for item, to in zip(flags, links, strict=True)])
         return
-    rows = [(item.id, item.task_id, item.control, item.reason.value, item.score, item.resolution) for item in flags]
+    rows = [(item.id, item.task_id, item.control, headline(item), item.score, item.resolution) for item in flags]
     table(
         f"flags of {found.name}",
         ("id", "task", "control", "reason", "score", "resolved as"),

@@ -30,6 +30,9 @@ def accuracy(right: Doubles, k: int) -> Skill:
     summed out, so that others' errors widen the interval and do not pull the estimate down, as counting their mean
     would. The prior is Beta(18, 2), as everywhere; the posterior is exact on a grid. With known truths it is the Beta
     posterior itself.
+
+    Errors that several people make together (hard tasks that mislead everybody alike) are taken for truths: then the
+    figure is too high, by some points where few people answer a task (`benchmarks.conduct`). Gold tells.
     """
     grid = (np.arange(GRID) + 0.5) / GRID
     a, b = PRIOR_ACCURACY * PRIOR_STRENGTH, (1 - PRIOR_ACCURACY) * PRIOR_STRENGTH

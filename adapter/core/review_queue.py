@@ -37,7 +37,8 @@ _RANK = {reason: rank for rank, reason in enumerate(Why)}
 class Candidate:
     """A labelled task. people: how many labelled it. undecided: why there is no consensus although nobody else will be
     asked; empty where there is one, or more people are still asked. differ: greatest distance between two people's
-    values, 0 to 1. flag: score of its worst open label issue, 0 without. skill: accuracy of the best person who
+    values, 0 to 1. flag: score of its worst open label issue, 0 without. doubted: the part
+    that it is about, in words; empty for the whole label. skill: accuracy of the best person who
     labelled it; None if it is not known of everybody. rejected: a reviewer rejected its labels, and somebody has
     labelled it since."""
 
@@ -47,6 +48,7 @@ class Candidate:
     undecided: str = ""
     differ: float = 0.0
     flag: float = 0.0
+    doubted: str = ""
     skill: float | None = None
     rejected: bool = False
 
@@ -79,8 +81,9 @@ def reasons(candidate: Candidate, policy: ReviewPolicy) -> tuple[tuple[Why, str]
         found.append((Why.REJECTED, "a reviewer rejected its labels, and it was labelled again since"))
     if policy.low_agreement and candidate.differ > 0 and candidate.differ >= policy.differ:
         found.append((Why.DIFFER, f"people differ (distance {candidate.differ:.2f} of 1)"))
+    part = f": {candidate.doubted}" if candidate.doubted else ""
     if policy.flagged and candidate.flag > 0 and not candidate.blind:
-        found.append((Why.FLAGGED, f"its label is doubted (score {candidate.flag:.2f})"))
+        found.append((Why.FLAGGED, f"its label is doubted (score {candidate.flag:.2f}){part}"))
     if candidate.skill is not None and candidate.skill < policy.low_skill and not candidate.blind:
         found.append((Why.LOW_SKILL, f"labelled only by people with an accuracy under {policy.low_skill:.2f}"))
     if is_drawn(candidate.task_id, policy):

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from statistics import median
 from typing import Any
 
 from adapter.core.flags.marks import LEAST, MarkDoubt, Other, judge
@@ -26,6 +27,8 @@ from adapter.vocabulary import Control, JsonObject, Value
 ENOUGH = 50
 """Tasks from which to learn how reliable people are."""
 FAR_OFF = "far off"
+NEXT_STAR = 1.0
+"""Stars apart that are a matter of taste."""
 Votes = Mapping[str, Mapping[str, Value]]
 
 
@@ -60,29 +63,30 @@ def judges(control: Control) -> bool:
     return label_kind(control) is None or control.kind == "rating"
 
 
-def doubts_of(control: Control, votes: Votes, given: Given, skip: frozenset[str] = frozenset()) -> list[Doubted]:
+def doubts_of(control: Control, votes: Votes, given: Given) -> list[Doubted]:
     """Return what there is to doubt, most doubtful first.
 
     votes: task id to annotator to canonical value, annotators in the order in which they came. given: as for a
-    consensus. skip: tasks that help to know people but are not judged. Tasks of one person cannot be judged. Of two
-    people who differ neither is known to be wrong: of such a task the first person's most doubtful part is returned,
-    scored at most .5.
+    consensus; gold tasks tell how people are, and are not judged themselves. Tasks of one person cannot be judged. Of
+    two people who differ neither is known to be wrong: of such a task the most doubtful part of the first by name is
+    returned, scored at most .5.
     """
     kind = kind_of(control.kind)
     several = {task: by_person for task, by_person in votes.items() if len(by_person) > 1}
-    expected = list(_expected(kind, control, several, given, skip))
-    if isinstance(kind, Regions):
-        found = list(_marks(kind, control, several, expected))
-    elif control.kind in ("number", "rating"):
-        found = list(_numbers(control, several, expected))
+    if control.kind == "rating":
+        found = list(_numbers(control, several, list(_medians(several, given))))
     else:
-        found = list(_others(kind, control, several, expected))
+        expected = list(others_say(kind, control, several, given))
+        if isinstance(kind, Regions):
+            found = list(_marks(kind, control, several, expected))
+        elif control.kind == "number":
+            found = list(_numbers(control, several, expected))
+        else:
+            found = list(_others(kind, control, several, expected))
     return sorted(found, key=lambda one: (-one.score, one.task, one.annotator, one.kind, one.mark))
 
 
-def _expected(
-    kind: Kind, control: Control, votes: Votes, given: Given, skip: frozenset[str]
-) -> Iterator[tuple[str, str, Value]]:
+def others_say(kind: Kind, control: Control, votes: Votes, given: Given) -> Iterator[tuple[str, str, Value]]:
     """Yield (annotator, task, what the others say) for every vote; where the others cannot decide, their proposal."""
     # of regions people's labels are judged one by one below: comparing methods first would be a waste
     method = "one-coin" if isinstance(kind, Regions) and not isinstance(kind, Spans) else "auto"
@@ -95,8 +99,17 @@ def _expected(
         merged = kind.consensus(control, without, replace(given, gold=known, method=method)).merged
         for task in sorted(mine):
             value = merged[task].value if merged[task].value is not None else merged[task].proposal
-            if task not in skip and task not in known and value is not None:
+            if task not in known and value is not None:
                 yield who, task, value
+
+
+def _medians(votes: Votes, given: Given) -> Iterator[tuple[str, str, Value]]:
+    """As `others_say`, the median of the others: a consensus of stars is the likeliest number, which a single odd vote
+    can shift by several."""
+    for who in sorted({who for by_person in votes.values() for who in by_person}):
+        for task in sorted(votes):
+            if who in votes[task] and task not in given.gold:
+                yield who, task, median(v for w, v in votes[task].items() if w != who)
 
 
 def _marks(
@@ -176,17 +189,7 @@ def _of_mark(
 
 def _numbers(control: Control, votes: Votes, expected: Sequence[tuple[str, str, Value]]) -> Iterator[Doubted]:
     rows = _once(votes, expected)
-    span = (
-        0.0
-        if control.kind == "rating"
-        else float(control.options.get("max") or 0) - float(control.options.get("min") or 0)
-    )
-    step = 1.0 if control.kind == "rating" else float(control.options.get("step") or 0)
-    near, _ = tolerance(
-        {task: {who: float(value) for who, value in by_person.items()} for task, by_person in votes.items()},
-        step=step,
-        span=max(span, 0.0) if {"min", "max"} <= set(control.options) else 0.0,
-    )
+    near = NEXT_STAR if control.kind == "rating" else _near(control, votes)
     said = [float(votes[task][who]) for who, task, _ in rows]
     rest = [[float(v) for w, v in votes[task].items() if w != who] for who, task, _ in rows]
     score = far_off(said, [float(theirs) for *_, theirs in rows], [max(x) - min(x) for x in rest], near)
@@ -205,6 +208,13 @@ def _numbers(control: Control, votes: Votes, expected: Sequence[tuple[str, str, 
                 expected=theirs,
                 figures=figures,
             )
+
+
+def _near(control: Control, votes: Votes) -> float:
+    bounded = {"min", "max"} <= set(control.options)
+    span = float(control.options["max"]) - float(control.options["min"]) if bounded else 0.0
+    said = {task: {who: float(value) for who, value in by_person.items()} for task, by_person in votes.items()}
+    return tolerance(said, step=float(control.options.get("step", 0.0)), span=max(span, 0.0))[0]
 
 
 def _others(

@@ -10,17 +10,18 @@ import itertools
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from adapter.kinds import kind_of
-from adapter.label_studio.assign import Views
 from adapter.label_studio.users import annotator_email
 from adapter.policies import RoutingPolicy
 from adapter.ports import Desk
 from adapter.simulate.account import Served
 from adapter.simulate.people import Person, answer, pace
 from adapter.stages.context import Project
+from adapter.stages.route_show import SEATS_NOTE, SHOWN_NOTE
 from adapter.vocabulary import PRIORITY_FIELD, TASK_KEY_FIELD, Control
 
 _ROUTER = '''"""Brings each task to the people who labelled it."""
@@ -71,18 +72,21 @@ def names_of(people: Sequence[Person], *, live: bool) -> dict[str, str]:
 
 
 def view_of(project: Project, name: str) -> int:
-    """Return the Data Manager view of an annotator's own queue."""
-    platform_id = project.platform_id
-    assert platform_id is not None
-    place = Views(project.platform).seat(platform_id, [name])[name]
+    """Return the Data Manager view of an annotator's own queue, which routing made. Raises KeyError before it has."""
+    place = str(project.store.projects.notes(project.name)[SEATS_NOTE]["people"][name])
     return int(place.rpartition("tab=")[2])
 
 
 def waiting(project: Project) -> list[str]:
-    """Return who holds open tasks, those who hold most first."""
-    open_rows = [row.annotator for row in project.store.routed.of(project.name) if not row.done]
-    counts = {name: open_rows.count(name) for name in sorted(set(open_rows))}
-    return sorted(counts, key=lambda name: -counts[name])
+    """Return who finds open tasks on their own view by now, those who find most first."""
+    shown: Mapping[str, Sequence[str]] = project.store.projects.notes(project.name).get(SHOWN_NOTE, {})
+    places = {p.task_id: str(p.platform_id) for p in project.store.ledger.placements(project.name) if not p.gone}
+    counts = Counter(
+        row.annotator
+        for row in project.store.routed.of(project.name)
+        if not row.done and row.annotator in shown.get(places.get(row.task_id, ""), ())
+    )
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 class Crowd:

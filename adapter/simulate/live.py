@@ -153,7 +153,7 @@ class LiveRun:
         crowd = self._crowd(project, platform_id) if project.settings.routing.enabled else None
         if crowd is not None:
             threads = replay_live(
-                project, crowd, self._stop, idle_s=IDLE_END_S, batch=20, progress=self._tell, failed=self._failed
+                project, crowd, self._stop, idle_s=3 * IDLE_END_S, batch=20, progress=self._tell, failed=self._failed
             )
         else:
             threads = [

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from adapter.stages.context import Project
 from adapter.stages.flag import SECOND_LOOK
+from adapter.stages.flag_people import PERSON, headline
 from adapter.stages.review_decisions import rejected
 from adapter.stages.review_project import load as load_table
 from adapter.stages.route_gold import GOLD_NOTE
@@ -67,10 +68,11 @@ def _in_doubt(project: Project) -> dict[str, int]:
 
 
 def _flagged(project: Project) -> dict[str, int]:
-    """Return the tasks with an open label issue, most doubtful first, with the people who had answered by then."""
+    """Return the tasks whose label is doubted, most doubtful first, with the people who had answered by then. Where two
+    others contradict one person's part of it, no further person is needed: a reviewer looks."""
     found: dict[str, int] = {}
     for flag in project.store.flags.open(project.name):
-        if flag.reason is SECOND_LOOK:
+        if flag.reason is SECOND_LOOK and PERSON not in flag.evidence:
             found.setdefault(flag.task_id, int(flag.evidence.get("people", 1)))
     return found
 
@@ -134,8 +136,9 @@ def _show(project: Project, placements: dict[str, Placement]) -> int:
     texts: dict[str, str] = {}
     for item in project.store.flags.open(project.name):
         if item.task_id in placements and item.task_id not in texts and len(texts) < limit:
-            # The score first, so that the view sorts by it. What the model would say is not shown: it would anchor.
-            texts[item.task_id] = f"{item.score:.3f} {item.reason}"
+            # The score first, so that the view sorts by it. What the model or others would say is not shown: it would
+            # anchor.
+            texts[item.task_id] = f"{item.score:.3f} {headline(item)}"
     shown: dict[str, str] = dict(project.store.projects.notes(project.name).get(SHOWN_NOTE, {}))
     changes = {task_id: text for task_id, text in texts.items() if shown.get(task_id, "")[5:] != text[5:]}
     changes |= {task_id: "" for task_id in shown if task_id not in texts and task_id in placements}

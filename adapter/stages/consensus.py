@@ -49,7 +49,7 @@ def people_consensus(
         if isinstance(kind_of(control.kind), RegionKind):
             for row in found:
                 there = row.value if row.value is not None else row.proposal
-                regions.setdefault(control.to_name, {}).setdefault(row.task_id, []).extend(there or ())
+                regions.setdefault(control.name, {})[row.task_id] = list(there or ())
         skills[control.name] = {who: asdict(skill) for who, skill in sorted(together.skill.items())}
         methods[control.name] = _kept_choice(project, control, votes, together)
     return rows, skills, methods
@@ -70,10 +70,9 @@ def _given(
     experts = {task_id: value for task_id, (value, _) in expert_votes(project, control).items()}
     parents: dict[str, list[Region]] = {}
     if not isinstance(kind, RegionKind):
-        for to_name, by_task in regions.items():
-            if control.to_name in ("", to_name):  # relations point at no object: they join regions of any
-                for task_id, found in by_task.items():
-                    parents.setdefault(task_id, []).extend(found)
+        for name in control.options.get("regions", ()):
+            for task_id, found in regions.get(name, {}).items():
+                parents.setdefault(task_id, []).extend(found)
     data = {}
     if isinstance(kind, RegionKind):
         data = {task.id: task.data for task in project.store.tasks.get(project.name, sorted(votes))}

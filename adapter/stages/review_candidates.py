@@ -11,10 +11,11 @@ from adapter.errors import LabelError
 from adapter.kinds import kind_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, digest, restored
+from adapter.stages.flag_people import part_in_words
 from adapter.stages.review_decisions import rejections, standing
 from adapter.stages.review_words import said
 from adapter.stages.window import left_in_budget
-from adapter.vocabulary import Consensus, Control, Decision, FlagReason, Value
+from adapter.vocabulary import Consensus, Control, Decision, Flag, FlagReason, Value
 
 _DOUBTED = (FlagReason.LABEL_ISSUE, FlagReason.LOW_AGREEMENT)
 
@@ -49,10 +50,10 @@ def candidates(project: Project, rows: Sequence[Consensus]) -> list[Candidate]:
     consensus."""
     settled = {key for key, row in standing(project).items() if row.decision is not Decision.REJECT}
     refused = rejections(project)
-    flags: dict[str, float] = {}
-    for flag in project.store.flags.open(project.name):
+    flags: dict[str, Flag] = {}
+    for flag in project.store.flags.open(project.name):  # the most doubtful first
         if flag.reason in _DOUBTED:
-            flags[flag.task_id] = max(flag.score, flags.get(flag.task_id, 0.0))
+            flags.setdefault(flag.task_id, flag)
     skills = project.store.projects.notes(project.name).get(SKILL_NOTE, {})
     most, spent = project.settings.consolidate.max_people, _spent(project)
     found: dict[str, Candidate] = {}
@@ -71,7 +72,8 @@ def candidates(project: Project, rows: Sequence[Consensus]) -> list[Candidate]:
             people=max(base.people, len(row.support)),
             undecided=base.undecided or ("" if row.value is not None else row.why or "people do not agree"),
             differ=max(base.differ, _greatest_distance(control, row)),
-            flag=flags.get(row.task_id, 0.0),
+            flag=flags[row.task_id].score if row.task_id in flags else 0.0,
+            doubted=part_in_words(flags[row.task_id]) if row.task_id in flags else "",
             skill=_best_skill(project, skills.get(control.name, {}), row, base.skill),
             rejected=refused.get(row.task_id, False),
         )

@@ -9,7 +9,7 @@ from adapter.label_studio.assign import Assignments, Views
 from adapter.ports import Assigner
 from adapter.stages.context import Project
 from adapter.store import Placement
-from adapter.vocabulary import Routed
+from adapter.vocabulary import JsonObject, Routed
 
 SHOWN_NOTE = "routing_shown"
 """Platform task id to the names that were shown there last."""
@@ -76,7 +76,7 @@ def _seat(
     missing = [name for name in people if renew or name not in known]
     if missing:
         known |= assigner.seat(platform_id, missing)
-    kept = {"project": platform_id, "way": policy.way, "people": known}
+    kept: JsonObject = {"project": platform_id, "way": policy.way, "people": known}
     homes = project.tiers.homes(list(now))
     tiers: dict[str, dict[str, str]] = {}
     pages: dict[str, str] = {}
@@ -91,7 +91,7 @@ def _seat(
             tiers[str(number)] = there
         pages = {name: there[name] for name in holding if name in there} | pages
     if tiers:
-        kept |= {"tiers": tiers, "now": dict(sorted(pages.items()))}
+        kept = {**kept, "tiers": tiers, "now": dict(sorted(pages.items()))}
     if kept != seats and people:
         project.store.projects.note(project.name, SEATS_NOTE, kept)
     return known | pages

@@ -157,16 +157,15 @@ def move(project: Project, platform_id: int) -> int:
     wrong = [p for p in waiting if homes[p.platform_id] != at.get(wanted.get(p.task_id, ""), platform_id)]
     if not wrong:
         return 0
+    now = _answered(project, platform_id)
     said = project.store.annotations.said(project.name, {p.task_id for p in wrong})
-    fixed = {*said, *_maybe_open(project, waiting, homes)}
+    still = [p for p in waiting if p.platform_id not in now]
+    fixed = {*said, *_maybe_open(project, still, homes), *(p.task_id for p in waiting if p.platform_id in now)}
     chosen = [p for p in wrong if p.task_id not in fixed]
     if not chosen:
         return 0
     _displace(project, [Intent(p.task_id, p.priority, p.reason, p.overlap, p.blind) for p in chosen])
-    # Somebody may have answered since the last pull: then the task stays where it is. Asked last, just before the end.
-    row = project.store.projects.get(project.name)
-    changed = project.platform.changes(platform_id, row.mark if row else None).tasks
-    answered = {task.id for task in changed if task.annotations}
+    answered = _answered(project, platform_id)  # who answers until here keeps the task where it is
     project.store.ledger.landed(project.name, {p.task_id: p.platform_id for p in chosen if p.platform_id in answered})
     moved = [p for p in chosen if p.platform_id not in answered]
     if moved:
@@ -174,6 +173,13 @@ def move(project: Project, platform_id: int) -> int:
         detail = {"tasks": {p.task_id: wanted.get(p.task_id, "") for p in moved[:1000]}, "count": len(moved)}
         project.store.audit.append(project.name, "adapter", "tasks moved to their tier", detail, project.now())
     return len(moved)
+
+
+def _answered(project: Project, platform_id: int) -> set[int]:
+    """Return Label Studio's ids of tasks that were answered or skipped since the last pull."""
+    row = project.store.projects.get(project.name)
+    changed = project.platform.changes(platform_id, row.mark if row else None).tasks
+    return {task.id for task in changed if task.annotations}
 
 
 def _displace(project: Project, intents: Sequence[Intent]) -> None:
@@ -187,7 +193,7 @@ def _displace(project: Project, intents: Sequence[Intent]) -> None:
 
 
 def _resume(project: Project) -> None:
-    """Complete what a kill left of `_displace`: an intent for each task that lost its place; those that kept it stay."""
+    """Complete what a kill left of `_displace`: an intent for each task that lost its place; others stay."""
     rows = project.store.projects.notes(project.name).get(MOVES_NOTE)
     if rows:
         project.store.ledger.intend(project.name, [Intent(*row) for row in rows])

@@ -16,6 +16,7 @@ from adapter.label_studio.payloads import ProjectRef
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.route_gold import GOLD_NOTE
+from adapter.stages.tier_projects import tiers_at
 from adapter.vocabulary import Fault, JsonObject, ModelVersion
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ Load = Callable[[Project, ModelVersion], Predicting]
 @dataclass(frozen=True, slots=True)
 class Served:
     """One project as requests see it; replaced whole, never changed. measured: gold tasks that somebody is being
-    measured on: no pre-label for them, as for blind ones."""
+    measured on: no pre-label for them, as for blind ones. tiers: Label Studio's projects of its tiers."""
 
     name: str
     project: Project
@@ -55,6 +56,7 @@ class Served:
     model: ModelVersion | None = None
     bundle: Predicting | None = None
     measured: frozenset[str] = frozenset()
+    tiers: tuple[int, ...] = ()
 
     @property
     def version(self) -> str:
@@ -177,7 +179,8 @@ class ModelHost:
     def _publish(self, by_name: Mapping[str, Served], *, whole: bool = False) -> None:
         """Swap the directory. Until the look is whole, projects that it has not come to yet stay as they were."""
         names = {**by_name} if whole else {**self._directory.by_name, **by_name}
-        platforms = {served.platform_id: served for served in names.values() if served.platform_id is not None}
+        platforms = {number: served for served in names.values() for number in served.tiers}
+        platforms |= {served.platform_id: served for served in names.values() if served.platform_id is not None}
         self._directory = Directory(MappingProxyType(names), MappingProxyType(platforms))
 
     def _served(self, name: str, platform_id: int | None, *, stored: bool) -> Served | None:
@@ -185,6 +188,7 @@ class ModelHost:
         try:
             project = self._app.project(name)
             current = self._app.store.models.current(name) if stored else None
+            tiers = tuple(tiers_at(self._app.store, name)[1].values()) if platform_id is not None else ()
             routed = stored and project.settings.routing.enabled
             measured = frozenset(self._app.store.projects.notes(name).get(GOLD_NOTE, ()) if routed else ())
         except HitlError as error:
@@ -205,7 +209,7 @@ class ModelHost:
                 model, bundle = (current, loaded) if loaded is not None else (None, None)
         if current is None or (model is not None and model.version == current.version):
             self._told.pop(name, None)
-        return Served(name, project, platform_id, model, bundle, measured)
+        return Served(name, project, platform_id, model, bundle, measured, tiers)
 
     def _loaded(self, project: Project, model: ModelVersion) -> Predicting | None:
         """Load a version; None if that fails, now or a short while ago."""

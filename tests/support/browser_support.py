@@ -233,7 +233,7 @@ def select_text(browser: Browser, element: Any, start: int, end: int) -> None:
         end,
     )
     chain = ActionChains(browser.driver, duration=100)
-    pointer = chain.w3c_actions.pointer_action
+    pointer: Any = chain.w3c_actions.pointer_action
     pointer.move_to_location(*(round(part) for part in places[0]))
     pointer.pointer_down()
     pointer.move_to_location(*(round(part) for part in places[1]))

@@ -86,7 +86,7 @@ CONFIGS: dict[str, str] = {
         "Text",
         _labels("Labels", "text")
         + '<Relations><Relation value="knows"/><Relation value="lives in"/></Relations>'
-        + '<Choices name="about" toName="text" perRegion="true"><Choice value="sure"/><Choice value="unsure"/></Choices>',
+        + '<Choices name="sure" toName="text" perRegion="true"><Choice value="yes"/><Choice value="no"/></Choices>',
     ),
     "answers on regions": _on(
         "Image",

@@ -43,9 +43,9 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class MarkDoubt:
-    """One doubt. score: probability that the person errs, LEAST to 1; for `moved` also lower, the nearer the mark is to
-    what is usual. mine, theirs: as in `RegionDoubt`. against: how many of the others say otherwise. first: number of the
-    first of the others who marked the thing and of that mark; None where nobody did."""
+    """One doubt. score: probability that the person errs; for `moved` lower, the nearer the mark is to what is usual.
+    mine, theirs: as in `RegionDoubt`. against: how many of the others say otherwise. first: number of the first of the
+    others who marked the thing, and of that mark; None where nobody did."""
 
     kind: Wrong
     score: float
@@ -119,7 +119,8 @@ def _invented(doubt: RegionDoubt, by_mine: Sequence[dict[int, int]]) -> tuple[fl
 def _wrong(
     doubt: RegionDoubt, mine: Labels, others: Sequence[Other], by_theirs: Sequence[dict[int, int]], labels: int
 ) -> tuple[float, int]:
-    assert doubt.mine is not None and doubt.theirs is not None
+    if doubt.mine is None or doubt.theirs is None:
+        raise ValueError("only a pair can differ in label or extent")
     own = frozenset(mine[doubt.mine])
     said = [frozenset(o.labels[k[doubt.theirs]]) for o, k in zip(others, by_theirs, strict=True) if doubt.theirs in k]
     step = np.log(RIGHT * max(labels - 1, 1) / (1 - RIGHT))
@@ -136,7 +137,8 @@ def _moved(
     by_theirs: Sequence[dict[int, int]],
     usual: float,
 ) -> tuple[float, int]:
-    assert doubt.mine is not None and doubt.theirs is not None
+    if doubt.mine is None or doubt.theirs is None:
+        raise ValueError("only a pair can differ in label or extent")
     like_mine = sum(
         doubt.mine in link and o.mine[doubt.mine, link[doubt.mine]] >= usual
         for o, link in zip(others, by_mine, strict=True)
