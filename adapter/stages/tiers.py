@@ -15,6 +15,7 @@ from adapter.core.routing import rule_of
 from adapter.errors import PlatformNotFound, SettingsError
 from adapter.ports import Platform, PlatformProject
 from adapter.stages.asks import VIEW_NOTE
+from adapter.stages.consolidate import consolidate
 from adapter.stages.context import Project
 from adapter.stages.route_evidence import routing_tasks
 from adapter.stages.setup import WEBHOOK_PATH, adopt_placed, connect_endpoints, require_same_labels
@@ -31,8 +32,8 @@ def stand(project: Project, platform_id: int) -> None:
     """Make sure that every tier has its project in Label Studio, set like the main one. Safe to repeat.
 
     A project with the right title is taken over with the tasks of ours that it holds. One that was deleted there is
-    made anew, and its tasks may be pushed again; what people said there stays in the store. Tiers that are no longer in
-    the settings keep their project: its annotations count. Raises SettingsError in `mode: in-place`.
+    made anew, and its tasks without a label may be pushed again; labels stay in the store. Tiers that left the settings
+    keep their project: its annotations count. Raises SettingsError in `mode: in-place`.
     """
     policy = project.settings.routing
     known = project.tiers.look()
@@ -96,7 +97,8 @@ def _follow(plain: Platform, main: PlatformProject, there: PlatformProject) -> N
 def _give_up(
     project: Project, plain: Platform, platform_id: int, known: Mapping[str, int], tier: str, number: int
 ) -> None:
-    """Forget a tier project that was deleted there: its tasks are gone, what people said of them stays."""
+    """Forget a tier project that was deleted there: its tasks are gone, the labels that people gave stay. Tasks without
+    a consensus are asked anew."""
     there: set[int] = set()
     for other in (platform_id, *known.values()):
         try:
@@ -106,6 +108,8 @@ def _give_up(
     alive = [p.platform_id for p in project.store.ledger.placements(project.name) if not p.gone]
     lost = [place for place in alive if place not in there]
     project.store.ledger.mark_gone(project.name, lost)
+    consolidate(project)  # so that no task comes again that is labelled: its new place would have no answers
+    project.store.rankings.replace(project.name, [], "tier project deleted")  # it was made before that
     project.tiers.keep(platform_id, known)
     detail = {"tier": tier, "platform_id": number, "tasks": len(lost)}
     project.store.audit.append(project.name, "Label Studio", "tier project deleted", detail, project.now())

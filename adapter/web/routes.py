@@ -55,13 +55,14 @@ def versions(service: Service, payload: Payload) -> Answer:
 
 def validate(service: Service, payload: Payload) -> Answer:
     """Whether we can serve a label config."""
-    from adapter.label_studio.label_config import parse_label_config
+    from adapter.label_studio.label_config import parse_label_config, require_served
 
     config = next((payload[key] for key in ("config", "label_config", "schema") if payload.get(key)), None)
     if not isinstance(config, str):
         return problem(400, "no label config is there to look at. Send it as `config`.")
     try:
         space = parse_label_config(config)
+        require_served(space)
     except HitlError as error:
         return answer(400, {"valid": False, "error": str(error), "detail": str(error)})
     controls = {control.name: list(control.labels) for control in space.controls}

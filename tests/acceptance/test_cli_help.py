@@ -18,12 +18,12 @@ from adapter.cli.root import app
 VERBS = (
     *("init", "doctor", "up", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push"),
     *("train", "model", "lf", "simulate", "demo", "web", "scheduler", "flags"),
-    *("kinds", "agreement", "gates", "gold", "review", "route"),
+    *("kinds", "agreement", "gates", "gold", "review", "route", "people"),
 )
 READING = (
     *("init", "doctor", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push", "train"),
     *("model list", "model promote", "model rollback", "lf list", "lf report", "flags list", "flags resolve"),
-    *("simulate", "kinds", "agreement", "gates", "route", "gold list", "review status", "review queue"),
+    *("simulate", "kinds", "agreement", "gates", "route", "people", "gold list", "review status", "review queue"),
 )
 
 

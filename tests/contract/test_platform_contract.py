@@ -13,6 +13,7 @@ import pytest
 
 from adapter.errors import PlatformNotFound, PlatformRejected
 from adapter.label_studio.label_config import parse_label_config
+from adapter.label_studio.tiers import TieredPlatform
 from adapter.ports import Desk, NewPrediction, NewTask, Platform, PlatformAnnotation, PlatformTask
 from adapter.testing import MemoryPlatform
 from adapter.vocabulary import REASON_FIELD, TASK_KEY_FIELD, JsonObject
@@ -38,6 +39,8 @@ class Bench(Protocol):
 
     platform: Platform
 
+    def new_project(self, title: str) -> int: ...
+
     def desk(self, project_id: int, name: str, view: int | None = None) -> Desk: ...
 
     def change_annotation(self, annotation_id: int, changed: list[dict[str, Any]]) -> None: ...
@@ -53,6 +56,9 @@ class MemoryBench:
     def __init__(self) -> None:
         self.memory = MemoryPlatform()
         self.platform: Platform = self.memory
+
+    def new_project(self, title: str) -> int:
+        return self.platform.create_project(title, CONFIG).id
 
     def desk(self, project_id: int, name: str, view: int | None = None) -> Desk:
         return self.memory.desk(project_id, f"{name}@annotators.local", view=view)
@@ -70,6 +76,24 @@ class MemoryBench:
         pass
 
 
+class TieredBench(MemoryBench):
+    """A project with one tier, seen as one. away: every task lies in the tier, where people then work."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        super().__init__()
+        self.main, self.tier = (self.memory.create_project(title, CONFIG).id for title in ("main", "main · tier"))
+        self.place = self.tier if away else self.main
+        self.platform = TieredPlatform(
+            self.memory, self.main, {"tier": self.tier}, lambda keys: dict.fromkeys(keys, "tier") if away else {}
+        )
+
+    def new_project(self, title: str) -> int:
+        return self.main
+
+    def desk(self, project_id: int, name: str, view: int | None = None) -> Desk:
+        return super().desk(self.place if project_id == self.main else project_id, name, view)
+
+
 class LabelStudioBench:
     def __init__(self, server: Any) -> None:
         from adapter.label_studio.platform import LabelStudioPlatform
@@ -81,6 +105,9 @@ class LabelStudioBench:
         self.http = httpx.Client(
             base_url=server.url, headers={"Authorization": f"Token {server.token}"}, timeout=60, trust_env=False
         )
+
+    def new_project(self, title: str) -> int:
+        return self.platform.create_project(title, CONFIG).id
 
     def desk(self, project_id: int, name: str, view: int | None = None) -> Desk:
         from adapter.label_studio.desk import LabelStudioDesk
@@ -105,9 +132,13 @@ class LabelStudioBench:
             client.close()
 
 
-@pytest.fixture(params=["memory", pytest.param("label-studio", marks=pytest.mark.integration)])
+@pytest.fixture(params=["memory", "tiered", pytest.param("label-studio", marks=pytest.mark.integration)])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    made: Bench = MemoryBench() if request.param == "memory" else LabelStudioBench(_server(request))
+    made: Bench
+    if request.param == "label-studio":
+        made = LabelStudioBench(_server(request))
+    else:
+        made = MemoryBench() if request.param == "memory" else TieredBench()
     yield made
     made.close()
 
@@ -123,9 +154,9 @@ def platform(bench: Bench) -> Platform:
 
 
 @pytest.fixture
-def project(platform: Platform, request: pytest.FixtureRequest) -> int:
+def project(bench: Bench, request: pytest.FixtureRequest) -> int:
     """An empty project of this test's own."""
-    return platform.create_project(request.node.name[:45], CONFIG).id
+    return bench.new_project(request.node.name[:45])
 
 
 @pytest.fixture
@@ -781,3 +812,27 @@ class TestConnections:
         second = platform.create_project("without a webhook", CONFIG).id
         platform.ensure_backend(second, backend_url, "our model", "user", "password")
         assert platform.webhooks(second) == []
+
+
+class _InTier:
+    """The same with every task in a tier's project: the caller does not see the difference."""
+
+    @pytest.fixture
+    def bench(self) -> Bench:
+        return TieredBench(away=True)
+
+
+class TestTasksInTier(_InTier, TestTasks):
+    pass
+
+
+class TestChangesInTier(_InTier, TestChanges):
+    pass
+
+
+class TestPredictionsInTier(_InTier, TestPredictions):
+    pass
+
+
+class TestPrelabelsInTier(_InTier, TestPrelabels):
+    pass

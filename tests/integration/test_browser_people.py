@@ -4,6 +4,8 @@ a consensus; our store has it all."""
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +94,7 @@ def start(label_studio: EmbeddedServer, tmp_path: Path, request: pytest.FixtureR
         project = ProjectSettings.model_validate(
             {
                 "name": "scene",
-                "title": request.node.name[:40],
+                "title": f"{request.node.name[:32]} {secrets.token_hex(3)}",
                 "label_config": str(config / "scene.xml"),
                 "data": {"path": str(data), "id_column": "id"},
                 "labeling_functions": "none",
@@ -129,19 +131,32 @@ def correct(browser: Browser) -> None:
 
     browser.click(rows()["one met"])
     browser.keys(Keys.BACKSPACE)
-    until(lambda: "one met" not in rows(), 10, "the span was not deleted")
+    until(lambda: "one met" not in rows(), 30, "the span was not deleted")
     browser.click(rows()["one London"])
     browser.click(label(0, 1))
-    until(lambda: "two London" in rows(), 10, "the span was not renamed")
+    until(lambda: "two London" in rows(), 30, "the span was not renamed")
     browser.keys(Keys.ESCAPE)
     browser.click(label(0, 0))
     select_text(browser, browser.one(".lsf-htx-richtext"), BABBAGE, BABBAGE + 15)
-    until(lambda: "one Charles Babbage" in rows(), 10, "the span was not added")
+    until(lambda: "one Charles Babbage" in rows(), 30, "the span was not added")
     browser.keys(Keys.ESCAPE)
     browser.click(rows()["one"])
     browser.click(label(1, 1))
-    until(lambda: "two" in rows(), 10, "the box was not renamed")
-    browser.drag(browser.one("img[alt='image']"), (0.3, 0.35), (0.5, 0.35))
+    until(lambda: "two" in rows(), 30, "the box was not renamed")
+
+    def x() -> float | None:
+        """The place of the selected box, as its details say."""
+        values = [each.get_attribute("value") or "" for each in browser.all("input")]
+        found = [float(value) for value in values if re.fullmatch(r"\d+(\.\d+)?", value)]
+        return found[0] if len(found) >= 4 else None
+
+    until(lambda: x() == 15, 30, "the details of the box are not shown")
+
+    def moved() -> bool:
+        browser.drag(browser.one("img[alt='image']"), (0.3, 0.35), (0.5, 0.35))
+        return x() not in (15, None)
+
+    until(moved, 30, "the box was not moved")
 
 
 def test_an_annotator_corrects_a_span_and_a_box_in_a_view_of_their_own(
@@ -182,7 +197,7 @@ def test_an_annotator_corrects_a_span_and_a_box_in_a_view_of_their_own(
         pull(project)
         return [row for rows in project.store.annotations.voting("scene").values() for row in rows]
 
-    [annotation] = until(pulled, 20, "the annotation did not arrive")
+    [annotation] = until(pulled, 60, "the annotation did not arrive")
     assert annotation.task_id in mine
     assert (annotation.annotator, annotation.shown) == (emails[0], "m1")
     assert spans_of(annotation.values["who"]) == [
@@ -226,7 +241,7 @@ def test_a_reviewers_correction_is_the_consensus(browser: Browser, start: Callab
     browser.log_in(EVE)
     browser.open(f"/projects/{there.id}/data?labeling=1")
     browser.ready()
-    until(lambda: browser.listed(), 20, "nothing is proposed")
+    until(lambda: browser.listed(), 60, "nothing is proposed")
     assert "s0" not in browser.one(".lsf-main-view, .lsf-wrapper").text
     keep_picture(browser.driver, tmp_path / "review.png")
     city = next(
@@ -236,10 +251,10 @@ def test_a_reviewers_correction_is_the_consensus(browser: Browser, start: Callab
     )
     browser.click(city)
     browser.click(browser.all(".lsf-labels")[0].find_elements("css selector", ".lsf-label")[1])
-    until(lambda: any("two London" in words for words in browser.listed()), 10, "the span was not renamed")
+    until(lambda: any("two London" in words for words in browser.listed()), 30, "the span was not renamed")
     keep_picture(browser.driver, tmp_path / "reviewed.png")
     browser.submit()
-    until(lambda: any(task.annotations for task in project.platform.tasks(there.id)), 20, "no decision arrived")
+    until(lambda: any(task.annotations for task in project.platform.tasks(there.id)), 60, "no decision arrived")
     now = settle()
     assert now["who"].method == "expert"
     assert spans_of(now["who"].value) == [(0, 12, ["one"]), (LONDON, LONDON + 6, ["two"])]

@@ -112,7 +112,7 @@ class Browser:
 
     def ready(self, regions: int | None = None) -> None:
         """Wait until the labeling page can be used."""
-        until(lambda: self.button("Submit", "Update"), 60, "no labeling page")
+        until(lambda: self.button("Submit", "Update"), 90, "no labeling page")
         if regions is not None:
             until(
                 lambda: len(self.all(REGIONS)) == regions,
@@ -127,7 +127,7 @@ class Browser:
         found: list[Any] = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return found
 
-    def one(self, selector: str, seconds: float = 20) -> Any:
+    def one(self, selector: str, seconds: float = 60) -> Any:
         """Return the first element that matches and is shown."""
         shown = lambda: [each for each in self.all(selector) if each.is_displayed()]  # noqa: E731
         return until(shown, seconds, f"nothing on the page matches {selector}")[0]

@@ -145,7 +145,8 @@ def test_answers_without_looking_are_found(kind: str, sign: str, least: float) -
 @pytest.mark.parametrize(("k", "overlap"), [(2, 3), (3, 5)])
 def test_a_copier_is_found_and_nobody_else(k: int, overlap: int) -> None:
     pairs = [signs(crowd(seed, "copier", k=k, overlap=overlap)[0])[0]["copying"] for seed in range(SEEDS // 2)]
-    assert sum(found == {"p0+p1"} for found in pairs) >= 0.95 * len(pairs)
+    assert all("p0+p1" in found for found in pairs)
+    assert sum(len(found) > 1 for found in pairs) <= 1
 
 
 @pytest.mark.parametrize("k", [2, 4])

@@ -95,5 +95,5 @@ def test_scores_are_probabilities_in_order_and_each_mark_is_paired_once(
 
 
 def test_overlaps_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="fit|reshape"):
+    with pytest.raises(ValueError, match=r"fit|reshape"):
         judge(np.zeros((1, 1)), [["a"]], [["a"]], [1.0, 1.0], [], usual=USUAL, labels=2)

@@ -86,7 +86,7 @@ def test_validate_says_what_is_wrong_with_a_label_config(web: Web) -> None:
     assert (good.status_code, good.json()["controls"]) == (200, {"spam": ["spam", "ham"]})
     for config in (
         "<View>",
-        SPAM_CONFIG.replace("Choices", "Ranker"),
+        "<View><Chat name='chat' value='$text'/></View>",
         "",
         None,
         7,

@@ -27,14 +27,18 @@ def far_off(numbers: npt.ArrayLike, predictions: npt.ArrayLike, spread: npt.Arra
     said, expected, apart = (np.asarray(x, np.float64) for x in (numbers, predictions, spread))
     if not len(said):
         return np.zeros(0)
-    from cleanlab.regression.rank import get_label_quality_scores
-
     off = np.abs(said - expected)
     unit = max(1.4826 * float(np.median(off)), near / 2, 1e-300)
     far = (off > FAR * unit) & (off > near) & (off > apart)
     if len(said) < _FEWEST:
         far &= off > 2 * np.maximum(near, apart)
-    quality = get_label_quality_scores(said / unit, expected / unit, method="residual")
+    if not far.any():
+        return np.zeros(len(said))
+    from cleanlab.regression.rank import get_label_quality_scores
+
+    # twice the last row: cleanlab refuses a single one
+    rows = [np.append(x, x[-1]) / unit for x in (said, expected)]
+    quality = get_label_quality_scores(*rows, method="residual")[:-1]
     return np.where(far, 1.0 - 0.5 * np.clip(quality * np.exp(FAR), 0, 1), 0.0)
 
 
