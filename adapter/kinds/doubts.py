@@ -8,7 +8,7 @@ others are. So the work grows with the votes, not with people times tasks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from statistics import median
@@ -63,37 +63,39 @@ def judges(control: Control) -> bool:
     return label_kind(control) is None or control.kind == "rating"
 
 
-def doubts_of(control: Control, votes: Votes, given: Given) -> list[Doubted]:
+def doubts_of(control: Control, votes: Votes, given: Given, only: Collection[str] | None = None) -> list[Doubted]:
     """Return what there is to doubt, most doubtful first.
 
     votes: task id to annotator to canonical value, annotators in the order in which they came. given: as for a
-    consensus; gold tasks tell how people are, and are not judged themselves. Tasks of one person cannot be judged. Of
+    consensus; gold tasks tell how people are, and are not judged themselves. only: tasks to judge, default all; of the
+    rest so many as are needed to know people and what is usual. Tasks of one person cannot be judged. Of
     two people who differ neither is known to be wrong: of such a task the most doubtful part of the first by name is
     returned, scored at most .5.
     """
     kind = kind_of(control.kind)
     several = {task: by_person for task, by_person in votes.items() if len(by_person) > 1}
     if control.kind == "rating":
-        found = list(_numbers(control, several, list(_medians(several, given))))
+        found = list(_numbers(control, several, list(_medians(several, given, only))))
     else:
-        expected = list(others_say(kind, control, several, given))
+        expected = list(others_say(kind, control, several, given, only))
         if isinstance(kind, Regions):
             found = list(_marks(kind, control, several, expected))
         elif control.kind == "number":
             found = list(_numbers(control, several, expected))
         else:
             found = list(_others(kind, control, several, expected))
+    if only is not None:
+        found = [one for one in found if one.task in only]
     return sorted(found, key=lambda one: (-one.score, one.task, one.annotator, one.kind, one.mark))
 
 
-def others_say(kind: Kind, control: Control, votes: Votes, given: Given) -> Iterator[tuple[str, str, Value]]:
+def others_say(
+    kind: Kind, control: Control, votes: Votes, given: Given, only: Collection[str] | None = None
+) -> Iterator[tuple[str, str, Value]]:
     """Yield (annotator, task, what the others say) for every vote; where the others cannot decide, their proposal."""
     # of regions people's labels are judged one by one below: comparing methods first would be a waste
     method = "one-coin" if isinstance(kind, Regions) and not isinstance(kind, Spans) else "auto"
-    order = sorted(votes, key=lambda task: hashlib.sha256(f"{given.seed}\x1f{task}".encode()).digest())
-    for who in sorted({who for by_person in votes.values() for who in by_person}):
-        mine = [task for task in order if who in votes[task]]
-        more = [task for task in order if who not in votes[task]][: max(ENOUGH - len(mine), 0)]
+    for who, mine, more in _shares(votes, given.seed, only):
         without = {task: {w: v for w, v in votes[task].items() if w != who} for task in (*mine, *more)}
         known = {task: value for task, value in given.gold.items() if task in without}
         merged = kind.consensus(control, without, replace(given, gold=known, method=method)).merged
@@ -103,12 +105,27 @@ def others_say(kind: Kind, control: Control, votes: Votes, given: Given) -> Iter
                 yield who, task, value
 
 
-def _medians(votes: Votes, given: Given) -> Iterator[tuple[str, str, Value]]:
+def _shares(votes: Votes, seed: int, only: Collection[str] | None) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield each person who labelled a task of `only`, the tasks of theirs to judge (these, and more of theirs up to
+    ENOUGH), and tasks of others to know these by."""
+    order = sorted(votes, key=lambda task: hashlib.sha256(f"{seed}\x1f{task}".encode()).digest())
+    for who in sorted({who for by_person in votes.values() for who in by_person}):
+        theirs = [task for task in order if who in votes[task]]
+        new = theirs if only is None else [task for task in theirs if task in only]
+        if not new:
+            continue
+        wanted = frozenset(new)
+        mine = [*new, *[task for task in theirs if task not in wanted][: max(ENOUGH - len(new), 0)]]
+        more = [task for task in order if who not in votes[task]][: max(ENOUGH - len(mine), 0)]
+        yield who, mine, more
+
+
+def _medians(votes: Votes, given: Given, only: Collection[str] | None) -> Iterator[tuple[str, str, Value]]:
     """As `others_say`, the median of the others: a consensus of stars is the likeliest number, which a single odd vote
     can shift by several."""
-    for who in sorted({who for by_person in votes.values() for who in by_person}):
-        for task in sorted(votes):
-            if who in votes[task] and task not in given.gold:
+    for who, mine, _ in _shares(votes, given.seed, only):
+        for task in sorted(mine):
+            if task not in given.gold:
                 yield who, task, median(v for w, v in votes[task].items() if w != who)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from adapter.errors import BackendError, LabelError
 from adapter.kinds.doubts import judges
@@ -51,7 +52,7 @@ def flag(project: Project, *, again: bool = False) -> FlagReport:
 
 
 def _check_labels(
-    project: Project, control: Control, checked: dict[str, str], raised: Counter[str], *, again: bool
+    project: Project, control: Control, checked: dict[str, Any], raised: Counter[str], *, again: bool
 ) -> str:
     """Let models judge a control's labels; return why not, in words."""
     labels = people_labels(project, control)
@@ -68,28 +69,30 @@ def _check_labels(
         flags = find_flags(project, control, tasks, labels, kept)
     except BackendError as error:
         return str(error)
-    raised.update(_raise(project, control, flags, people=False))
+    raised.update(_raise(project, control, flags))
     checked[control.name] = state
     return ""
 
 
 def _check_people(
-    project: Project, control: Control, checked: dict[str, str], raised: Counter[str], *, again: bool
+    project: Project, control: Control, checked: dict[str, Any], raised: Counter[str], *, again: bool
 ) -> str:
     """Let people judge each other's votes on a control; return why not, in words."""
     said, key, least = said_of(project, control), control.name + _PEOPLE, project.settings.flag.min_labels
     if 0 < said.count < least:
         return f"{said.count} votes on '{control.name}' beside other people's, {least} are needed"
-    if said.count and (checked.get(key) != said.state or again):
-        raised.update(_raise(project, control, find_doubts(project, control, said), people=True))
-        checked[key] = said.state
+    tasks = list(said.votes) if again else said.changed(checked.get(key, {}))
+    if tasks:
+        raised.update(_raise(project, control, find_doubts(project, control, said, tasks), on=tasks))
+    checked[key] = said.states
     return ""
 
 
-def _raise(project: Project, control: Control, flags: list[Flag], *, people: bool) -> Counter[str]:
-    """Store the flags; those that are open and no longer found are withdrawn. people: whether they are on single
-    people's parts; flags of the other sort are left alone."""
+def _raise(project: Project, control: Control, flags: list[Flag], *, on: Collection[str] | None = None) -> Counter[str]:
+    """Store the flags; those that are open and no longer found are withdrawn. on: the tasks of which people were
+    judged; None for flags on whole labels. Neither sort touches the other."""
     raised: Counter[str] = Counter()
+    judged = None if on is None else frozenset(on)
     for reason in FlagReason:
         mine = [flag for flag in flags if flag.reason is reason]
         raised[str(reason)] = project.store.flags.raise_(project.name, mine)
@@ -97,11 +100,17 @@ def _raise(project: Project, control: Control, flags: list[Flag], *, people: boo
         gone = [
             flag.id
             for flag in project.store.flags.open(project.name, control.name)
-            if flag.reason is reason and (PERSON in flag.evidence) is people and (flag.task_id, flag.about) not in keep
+            if flag.reason is reason and (flag.task_id, flag.about) not in keep and _of(flag, judged)
         ]
         if gone:
             project.store.flags.resolve(gone, WITHDRAWN, project.now())
     return +raised
+
+
+def _of(flag: Flag, judged: frozenset[str] | None) -> bool:
+    if PERSON not in flag.evidence:
+        return judged is None
+    return judged is not None and flag.task_id in judged
 
 
 def settle_flags(project: Project) -> Counter[str]:

@@ -6,6 +6,7 @@ Blind tasks are not judged: where people differ there, the review queue sees it 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -20,11 +21,13 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import digest, restored
 from adapter.stages.gold import gold_of_control
 from adapter.stages.review_decisions import expert_votes
+from adapter.store.flags import WITHDRAWN
 from adapter.vocabulary import Annotation, Control, Flag, FlagReason, JsonObject, Value
 
 MOST = 2_000
 """Flags of one control, the most doubtful first; a guideline that everybody reads differently would raise one for every
 mark."""
+BUCKETS = 1_024
 PERSON = "annotator"
 """Key of the evidence that tells a flag on one person's part from one on a task's label."""
 REASONS = (FlagReason.LABEL_ISSUE, FlagReason.LOW_AGREEMENT)
@@ -34,13 +37,18 @@ REASONS = (FlagReason.LABEL_ISSUE, FlagReason.LOW_AGREEMENT)
 @dataclass(frozen=True, slots=True)
 class Said:
     """What people said of a control. votes: task id to annotator to value, the earliest annotation first. annotations:
-    (task id, annotator) to Label Studio's id. gold: what experts settled. state: digest of all that decides the
-    flags."""
+    (task id, annotator) to Label Studio's id. gold: what experts settled. states: digests of all that
+    decides the flags, by bucket: tasks are spread over BUCKETS of them, so that few new votes bring few tasks up for
+    judgement, and what is remembered stays small."""
 
     votes: Mapping[str, Mapping[str, Value]]
     annotations: Mapping[tuple[str, str], int]
     gold: Mapping[str, Value]
-    state: str
+    states: Mapping[str, str]
+
+    def changed(self, before: Mapping[str, str]) -> list[str]:
+        """Return the tasks of buckets that are not as they were, by an earlier `states`."""
+        return [task_id for task_id in self.votes if self.states[bucket(task_id)] != before.get(bucket(task_id))]
 
     @property
     def count(self) -> int:
@@ -53,7 +61,7 @@ def said_of(project: Project, control: Control) -> Said:
     config no longer knows is left out."""
     votes: dict[str, dict[str, Value]] = {}
     numbers: dict[tuple[str, str], int] = {}
-    state: list[tuple[str, int, str]] = []
+    state: dict[str, list[object]] = {}
     for task_id, made_here in sorted(project.store.annotations.voting(project.name).items()):
         if project.is_blind(task_id):
             continue
@@ -67,10 +75,17 @@ def said_of(project: Project, control: Control) -> Said:
             except LabelError:
                 continue
             numbers[task_id, made.annotator] = made.id
-            state.append((task_id, made.id, str(made.updated_at)))
+            state.setdefault(bucket(task_id), []).append((task_id, made.id, str(made.updated_at)))
     gold = settled(project, control)
-    known = tuple(sorted((task_id, repr(value)) for task_id, value in gold.items()))
-    return Said(votes, numbers, gold, digest("people", repr(control), tuple(state), known))
+    for task_id in sorted(gold.keys() & votes.keys()):
+        state[bucket(task_id)].append((task_id, repr(gold[task_id])))
+    about = repr(control)
+    return Said(votes, numbers, gold, {name: digest(about, tuple(parts)) for name, parts in state.items()})
+
+
+def bucket(task_id: str) -> str:
+    """Return the bucket of a task."""
+    return str(zlib.crc32(task_id.encode()) % BUCKETS)
 
 
 def settled(project: Project, control: Control) -> dict[str, Value]:
@@ -79,14 +94,14 @@ def settled(project: Project, control: Control) -> dict[str, Value]:
     return {**gold_of_control(project, control), **experts}
 
 
-def find_doubts(project: Project, control: Control, said: Said) -> list[Flag]:
-    """Return what there is to doubt in these votes, as unstored flags, at most MOST. Settled tasks show how
-    people are, and are not judged."""
+def find_doubts(project: Project, control: Control, said: Said, only: Collection[str]) -> list[Flag]:
+    """Return what there is to doubt in the votes on these tasks, as unstored flags, at most MOST. Settled tasks
+    show how people are, and are not judged."""
     data: Mapping[str, JsonObject] = {}
     if isinstance(kind_of(control.kind), RegionKind):
         data = {task.id: task.data for task in project.store.tasks.get(project.name, sorted(said.votes))}
     given = Given(gold=said.gold, data=data, seed=project.settings.flag.seed)
-    found = doubts_of(control, said.votes, given)
+    found = doubts_of(control, said.votes, given, frozenset(only))
     return [_flag(control, doubt, said) for doubt in found[:MOST]]
 
 
@@ -166,6 +181,8 @@ def answer(flag: Flag, decided: Collection[str], said: Mapping[str, Value]) -> s
     who = flag.evidence[PERSON]
     if who not in said:
         return "label withdrawn"
+    if len(said) < 2:
+        return WITHDRAWN  # nobody is left to judge it by; it may rise again
     region = flag.evidence.get("region")
     now = subject(str(flag.evidence["kind"]), region, said[who])
     if now is None:

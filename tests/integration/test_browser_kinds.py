@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browser_support import Browser, chromium, keep_picture, painted, share, stretch, until
+from browser_support import Browser, chromium, eventually, keep_picture, painted, share, stretch, until
 from kinds_pages import PAGES
 from kinds_support import task_data
 
@@ -59,7 +59,7 @@ def spans_are_marked(browser: Browser) -> None:
 def hypertext_is_marked(browser: Browser) -> None:
     browser.driver.switch_to.frame(browser.one("iframe"))
     try:
-        marked = until(lambda: [each.text for each in browser.all(".htx-highlight")], 60, "nothing is marked")
+        marked = [each.text for each in browser.all(".htx-highlight")]
     finally:
         browser.driver.switch_to.default_content()
     assert marked == ["Charles Babbage"]
@@ -82,23 +82,12 @@ def a_stretch_of_a_series_is_marked(browser: Browser) -> None:
 
 
 def lies(browser: Browser, selector: str, start: float, end: float, *, slack: float) -> None:
-    """Wait until an element is painted from `start` to `end`, in percent of its width."""
-    seen: list[object] = []
-
-    def there() -> bool:
-        mask = painted(browser.one(selector))
-        seen[:] = stretch(mask) if mask.any() else ()
-        return seen == pytest.approx([start, end], abs=slack)
-
-    try:
-        until(there, 60, "it is not painted where it should be")
-    finally:
-        print(f"painted from, to: {seen}")
+    """Check that an element is painted from `start` to `end`, in percent of its width."""
+    assert stretch(painted(browser.one(selector))) == pytest.approx((start, end), abs=slack)
 
 
 def shapes_are_drawn(browser: Browser) -> None:
     stage = browser.one("img[alt='image']")
-    until(lambda: share(painted(stage), 70, 41, 15, 15) > 0.9, 60, "the mask is not drawn")
     mask = painted(stage)
     drawn = {
         "rectangle": share(mask, 5, 5, 20, 20),
@@ -117,8 +106,8 @@ def shapes_are_drawn(browser: Browser) -> None:
 
 def a_track_is_drawn(browser: Browser) -> None:
     canvas = browser.one(".konvajs-content")
-    until(lambda: share(painted(canvas), 15, 25, 20, 30) > 0.6, 60, "the box is not drawn on the first frame")
     mask = painted(canvas)
+    assert share(mask, 15, 25, 20, 30) > 0.6, "the box is not drawn on the first frame"
     assert share(mask, 60, 20, 30, 60) < 0.1
     assert browser.listed() == ["1 one"]
     assert painted(browser.one(".lsf-timeline")).any()
@@ -126,7 +115,7 @@ def a_track_is_drawn(browser: Browser) -> None:
 
 def a_timeline_is_drawn(browser: Browser) -> None:
     line = browser.one(".lsf-timeline")
-    until(lambda: painted(line).sum() > 500, 60, "no range on the timeline")
+    assert painted(line).sum() > 500, "no range on the timeline"
     assert browser.listed() == ["1 one"]
 
 
@@ -174,7 +163,7 @@ def test_a_prelabel_is_drawn_and_submitted_as_it_stands(
     platform.configure(project, model_version="m1")
     browser.open_task(project, task, regions=regions)
     try:
-        check(browser)
+        eventually(lambda: check(browser), 60)
     finally:
         keep_picture(browser.driver, tmp_path / f"drawn {name}.png")
     browser.submit()

@@ -148,7 +148,10 @@ def test_two_tiers_end_to_end_nothing_is_lost_or_doubled(start: Start) -> None:
     said: Counter[tuple[str, str]] = Counter()
     for _ in range(6):
         version = push(live.project).version
-        report = route(live.project)
+        pages = {row["name"]: row["page"] for row in route(live.project).people}
+        if not said:
+            for name, tier in STREAMS:
+                assert pages[name].startswith(f"/projects/{live.projects[tier]}/data?tab="), name
         assert all(tier_of(key) == tier for tier, keys in live.there().items() for key in keys)
         for name, tier in STREAMS:
             said.update((key, name) for key in live.work(name, tier, 4))
@@ -165,8 +168,6 @@ def test_two_tiers_end_to_end_nothing_is_lost_or_doubled(start: Start) -> None:
         shown = live.plain.project(number)
         assert shown.model_version == version, tier
         assert "$hitl_reason" in shown.label_config
-    pages = {row["name"]: row["page"] for row in report.people}
-    assert all(pages[name].startswith(f"/projects/{live.projects[tier]}/data?tab=") for name, tier in STREAMS)
     place = {p.platform_id: p for p in live.project.store.ledger.placements("spam")}
     predicted = Counter(row.task_id for row in live.project.platform.predictions(live.project.platform_id))
     assert set(predicted.values()) == {1}
@@ -211,7 +212,8 @@ def test_a_move_that_was_cut_off_is_completed(start: Start, monkeypatch: pytest.
 
             patch.setattr(LabelStudioPlatform, method, down)
             with pytest.raises(PlatformUnreachable):
-                push(live.project)
+                for _ in range(2):  # what still stands at its old place is found there first, and moved by the next
+                    push(live.project)
         live.there()
     push(live.project)
     after = live.there()
@@ -230,8 +232,9 @@ def test_webhooks_stand_in_every_project_and_a_deleted_tier_is_made_anew(start: 
     done = live.work(ANN, "senior", 2)
     pull(live.project)
     gone = live.projects["senior"]
-    with Client(live.server.url, live.server.token) as client:
-        client.delete(f"/api/projects/{gone}/")
+    client = Client(live.server.url, live.server.token)
+    client.delete(f"/api/projects/{gone}/")
+    client.close()
     with pytest.raises(TierGone, match="tier 'senior' is gone"):
         pull(live.project)
     push(live.project)

@@ -72,6 +72,23 @@ def until(ready: Callable[[], Any], seconds: float, what: str) -> Any:
         time.sleep(0.1)
 
 
+def eventually(check: Callable[[], None], seconds: float) -> None:
+    """Check again and again until nothing fails, since a page is drawn bit by bit; after so many seconds, fail as the
+    last check did."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            check()
+        except (AssertionError, ValueError, IndexError, StaleElementReferenceException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
 def keep_picture(driver: Any, path: Path) -> None:
     """Take a screenshot; keep it where HITL_TEST_PICTURES says, for somebody to look at."""
     driver.save_screenshot(str(path))

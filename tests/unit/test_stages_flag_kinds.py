@@ -128,6 +128,25 @@ def test_checking_again_changes_nothing_and_is_skipped_without_new_labels(
     flag(world.project)
 
 
+def test_a_new_vote_brings_only_its_task_up_for_judgement(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter.stages import flag as stage
+
+    flag(world.project)
+    before = open_flags(world)
+    world.clock.forward(60)
+    task_id = next(task for task in sorted(world.places) if task not in {*world.slipped.values(), *world.blind})
+    world.platform.annotate(world.places[task_id], "ann", usual(0)[1:2], lead_time=1.0)
+    pull(world.project)
+    consolidate(world.project)
+    judged: list[list[str]] = []
+    find = stage.find_doubts
+    monkeypatch.setattr(stage, "find_doubts", lambda *given: judged.append(given[3]) or find(*given))
+    report = flag(world.project)
+    assert judged == [[task_id]], "one control of one task has a new answer"
+    assert report.raised == {"label issue": 1}
+    assert set(open_flags(world)) == {*before, task_id}
+
+
 def test_flags_settle_when_the_region_changes_is_deleted_or_a_reviewer_decides(world: Any) -> None:
     project = world.project
     flag(project)
