@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 METHOD = "span-dawid-skene"
 """Dawid and Skene's model over candidate spans, see `core.sequence`; the default."""
 _PART = re.compile(r"\w+|[^\w\s]")
-_TIE = 1e-9
+_TIE = 0.02
+"""Two readings nearer to each other than this are tied: people are even, and only the prior tells them apart."""
 
 
 def units(

@@ -11,7 +11,7 @@ from adapter.label_studio import parse
 from adapter.label_studio.client import Client
 from adapter.label_studio.listing import condition
 from adapter.ports import Platform
-from adapter.vocabulary import ASSIGNEE_FIELD, PRIORITY_FIELD, JsonObject
+from adapter.vocabulary import ASSIGNEE_FIELD, PRIORITY_FIELD, TASK_KEY_FIELD, JsonObject
 
 AT_ONCE = 1000
 """Tasks in one bulk request."""
@@ -118,6 +118,18 @@ def _passing_over_gone(change: Callable[[int, JsonObject], None], task_id: int, 
         return
 
 
+_HIDDEN = tuple(
+    f"tasks:{name}"
+    for name in (
+        *("total_predictions", "cancelled_annotations", "annotations_results", "annotations_ids", "annotators"),
+        *("avg_lead_time", "draft_exists", "file_upload", "ground_truth", "inner_id", "completed_at", "updated_at"),
+        *("predictions_score", "predictions_model_versions", "predictions_results", "created_at", "updated_by"),
+        *("storage_filename", f"data.{TASK_KEY_FIELD}", f"data.{ASSIGNEE_FIELD}"),
+    )
+)
+"""Columns that a person who labels has no use for, some of which would give away what a model thinks."""
+
+
 def ensure_queue(
     client: Client, project_id: int, title: str, field: str, word: str, order: str, *, views: Sequence[Any]
 ) -> int:
@@ -131,7 +143,7 @@ def ensure_queue(
         "filters": {"conjunction": "and", "items": [condition(f"data.{field}", "contains", "String", word)]},
         "ordering": [column],
         "columnsDisplayType": {column: "Number"},
-        "hiddenColumns": {"explore": [], "labeling": []},
+        "hiddenColumns": {"explore": list(_HIDDEN), "labeling": list(_HIDDEN)},
     }
     for raw in views:
         view = parse.mapping(raw, "a view")

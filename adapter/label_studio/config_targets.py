@@ -1,10 +1,10 @@
 """What a control of a label config points at, and which kind serves it there.
 
 What Label Studio 1.23 writes as `to_name` for a control with several objects (`toName="a,b"`), read in its editor and
-its SDK: the page makes the result with `createResult(..., self.toname)`, so it looks up one object under the whole
-text `a,b`; only `<Pairwise>`, which counts as an object too, writes its own name. The SDK's `validate_prediction`
-accepts one of the names between the commas, whichever, and nothing else. So kinds write the first of them, and read by
-`from_name` alone.
+its SDK, and tried in a browser: the page makes the result with `createResult(..., self.toname)`, so it looks up one
+object under the whole text `a,b`, fails, and submits an empty answer. Such controls are therefore not served; only
+`<Pairwise>`, which counts as an object too, writes its own name. The SDK's `validate_prediction` accepts one of the
+names between the commas, whichever, and nothing else: it is the first that we write.
 """
 
 from __future__ import annotations
@@ -81,6 +81,12 @@ def targets_of(control: Tag, objects: Mapping[str, Tag]) -> dict[str, Tag]:
             )
         _require_field(control, objects[each])
         found[each] = objects[each]
+    if len(names(to_name)) > 1 and control.name != "Pairwise":
+        raise UnsupportedControl(
+            f"it points at several objects ('{to_name}'), and Label Studio 1.23's page submits an empty answer for "
+            "that; point it at one of them",
+            where=title(control),
+        )
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from adapter.ports import Platform
     from adapter.stages.tier_projects import TierProjects
     from adapter.store import Store
+
+
+LONGEST_TITLE = 50
+"""Characters of a project's title that Label Studio takes."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,15 @@ class Project:
     def title(self) -> str:
         """The project's title in Label Studio."""
         return self.settings.title or self.name
+
+    def title_beside(self, name: str) -> str:
+        """Return the title of a further project beside this one, "<title> · <name>". Where that is longer than Label
+        Studio takes, the title is cut and told apart by a digest."""
+        whole = f"{self.title} · {name}"
+        if len(whole) <= LONGEST_TITLE:
+            return whole
+        mark = hashlib.sha256(self.title.encode()).hexdigest()[:6]
+        return f"{self.title[: LONGEST_TITLE - len(name) - len(mark) - 4]}~{mark} · {name}"
 
     @property
     def backend_title(self) -> str:

@@ -75,7 +75,7 @@ def save(project: Project, table: Table) -> None:
 
 def title_of(project: Project) -> str:
     """Return the review project's title in Label Studio."""
-    return f"{project.title} · review"
+    return project.title_beside("review")
 
 
 def ensure(project: Project, table: Table) -> tuple[Table, int]:

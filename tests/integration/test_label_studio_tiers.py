@@ -212,8 +212,8 @@ def test_a_move_that_was_cut_off_is_completed(start: Start, monkeypatch: pytest.
 
             patch.setattr(LabelStudioPlatform, method, down)
             with pytest.raises(PlatformUnreachable):
-                for _ in range(2):  # what still stands at its old place is found there first, and moved by the next
-                    push(live.project)
+                # What still stands at its old place is found there by one push, and moved by the next.
+                _ = [push(live.project) for _ in range(2)]
         live.there()
     push(live.project)
     after = live.there()

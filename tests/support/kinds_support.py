@@ -96,16 +96,6 @@ CONFIGS: dict[str, str] = {
         + '<Taxonomy name="t" toName="image" perRegion="true"><Choice value="x"><Choice value="y"/></Choice>'
         + "</Taxonomy>",
     ),
-    "several objects": (
-        '<View><Image name="image" value="$image"/><Text name="text" value="$text"/>'
-        '<Choices name="c" toName="image,text"><Choice value="a"/><Choice value="b"/></Choices>'
-        '<TextArea name="w" toName="image,text"/></View>'
-    ),
-    "several images": (
-        '<View><Image name="left" value="$image"/><Image name="right" value="$second_image"/>'
-        + _labels("RectangleLabels", "left,right")
-        + "</View>"
-    ),
 }
 """A small label config for every kind and tag that is served."""
 

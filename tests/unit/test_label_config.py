@@ -199,12 +199,19 @@ class TestConditions:
 
 
 class TestObjects:
-    def test_several_objects_keep_the_words_the_first_and_all_fields(self) -> None:
+    def test_a_pair_of_objects_keeps_the_words_the_first_and_all_fields(self) -> None:
+        space = parse_label_config(
+            config('<Text name="more" value="$extra"/>', '<Pairwise name="better" toName="text,more"/>')
+        )
+        control = space.control("better")
+        assert (control.to_name, control.object_tag, control.field) == ("text,more", "Text", "text")
+        assert control.fields == ("text", "extra")
+
+    def test_other_controls_on_several_objects_stay_out_since_the_page_loses_their_answers(self) -> None:
         xml = config('<Text name="more" value="$extra"/>', GOOD.replace('toName="text"', 'toName="text,more"'))
         space = parse_label_config(xml)
-        control = space.controls[0]
-        assert (control.to_name, control.object_tag, control.field) == ("text,more", "Text", "text")
-        assert control.fields == space.fields == ("text", "extra")
+        assert space.controls == ()
+        assert "submits an empty answer" in space.unserved[0].why
 
     def test_every_one_of_them_must_be_there(self) -> None:
         with pytest.raises(LabelConfigError, match=r"toName='moer' names no object\. Did you mean 'more'"):
