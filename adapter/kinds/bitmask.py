@@ -18,7 +18,7 @@ import numpy as np
 
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.masks import MOST_PIXELS, Mask, Masks
+from adapter.kinds.families.masks import MOST_PIXELS, Mask, Masks
 from adapter.vocabulary import Control
 
 MOST_CHARS = 4_000_000

@@ -15,8 +15,8 @@ import numpy as np
 
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.masks import MOST_PIXELS, Mask, Masks
-from adapter.kinds.plane import side
+from adapter.kinds.families.masks import MOST_PIXELS, Mask, Masks
+from adapter.kinds.families.plane import side
 from adapter.vocabulary import Control
 
 MOST_BYTES = 1_000_000

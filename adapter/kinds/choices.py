@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from adapter.core.people import PRIOR_ACCURACY as DEFAULT_SKILL
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl, nearest
-from adapter.kinds.answer import attribute, short, start, title, true
 from adapter.kinds.base import Tag
-from adapter.kinds.labelled import Labelled, numbers
+from adapter.kinds.families.answer import attribute, short, start, title, true
+from adapter.kinds.families.labelled import Labelled, numbers
 from adapter.ports import Floats
 from adapter.vocabulary import Control, JsonObject, Value
 

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapter.errors import LabelConfigError, LabelError, nearest
-from adapter.kinds.answer import Answer, attribute, short, start, title
 from adapter.kinds.base import Given, Measure, Merged, Tag, Together, Unit
-from adapter.kinds.open_votes import candidates
+from adapter.kinds.families.answer import Answer, attribute, short, start, title
+from adapter.kinds.families.open_votes import candidates
 from adapter.vocabulary import Control, Value
 
 PARTS = ("date", "time", "month", "year")

@@ -19,8 +19,8 @@ from adapter.core.flags.values import far_off, unlike
 from adapter.core.region_doubts import matched, usual_overlap
 from adapter.kinds import kind_of, label_kind
 from adapter.kinds.base import Given, Kind, Region
-from adapter.kinds.number_votes import tolerance
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.number_votes import tolerance
+from adapter.kinds.families.regions import Regions
 from adapter.kinds.spans import Spans
 from adapter.vocabulary import Control, JsonObject, Value
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from adapter.core.geometry import area_of, ellipse_outline, median_row, nearest_turn
 from adapter.kinds.base import Region
-from adapter.kinds.plane import Frame, Planar, alike, by_weight, frame_of, longest, percent, rotation, size
+from adapter.kinds.families.plane import Frame, Planar, alike, by_weight, frame_of, longest, percent, rotation, size
 from adapter.vocabulary import Control
 
 if TYPE_CHECKING:

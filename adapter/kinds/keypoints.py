@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 from adapter.core.geometry import median_row
 from adapter.kinds.base import Region
-from adapter.kinds.plane import Doubles, alike, frame_of, percent, turned
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.plane import Doubles, alike, frame_of, percent, turned
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control
 
 TOLERANCE = 0.02

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from adapter.errors import LabelConfigError, LabelError
-from adapter.kinds.answer import Answer, attribute, short, start, title
 from adapter.kinds.base import Given, Measure, Tag, Together
-from adapter.kinds.number_votes import consolidate_numbers
+from adapter.kinds.families.answer import Answer, attribute, short, start, title
+from adapter.kinds.families.number_votes import consolidate_numbers
 from adapter.vocabulary import Control, Value
 
 MOST = 1e100

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapter.errors import LabelConfigError, LabelError, nearest
-from adapter.kinds.answer import attribute, short, start, title
 from adapter.kinds.base import Tag
-from adapter.kinds.labelled import Labelled
+from adapter.kinds.families.answer import attribute, short, start, title
+from adapter.kinds.families.labelled import Labelled
 from adapter.vocabulary import Control, Value
 
 SIDES = ("left", "right")

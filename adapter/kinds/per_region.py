@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypedDict, cast
 from adapter.errors import LabelError, UnsupportedControl
 from adapter.kinds import kind_of
 from adapter.kinds.base import Given, Kind, Measure, Merged, Region, Tag, Together, Unit
-from adapter.kinds.region_refs import (
+from adapter.kinds.families.region_refs import (
     checked,
     dangling,
     describe,

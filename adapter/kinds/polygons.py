@@ -14,7 +14,7 @@ import numpy as np
 from adapter.core.geometry import area_of, between, majority, outline_of
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.plane import Frame, Planar, alike, by_weight, frame_of, percent
+from adapter.kinds.families.plane import Frame, Planar, alike, by_weight, frame_of, percent
 from adapter.vocabulary import Control
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from adapter.errors import LabelConfigError, LabelError, nearest
 from adapter.kinds.base import Given, Measure, Merged, Tag, Together, Unit
-from adapter.kinds.ranking_votes import likeliest, odds, ordered, places_of, ranking_skills
+from adapter.kinds.families.ranking_votes import likeliest, odds, ordered, places_of, ranking_skills
 from adapter.vocabulary import Control, JsonObject, Value
 
 MOST_ITEMS = 1_000

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from adapter.errors import LabelConfigError, LabelError
-from adapter.kinds.answer import attribute, short, start, title
 from adapter.kinds.base import Measure, Tag, Unit
-from adapter.kinds.labelled import Labelled
+from adapter.kinds.families.answer import attribute, short, start, title
+from adapter.kinds.families.labelled import Labelled
 from adapter.vocabulary import Control, Value
 
 MOST = 100

@@ -16,7 +16,7 @@ import numpy as np
 from adapter.core.geometry import area_of, box_iou, box_ious, fused_box, median_row, nearest_turn, rectangle_corners
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.plane import (
+from adapter.kinds.families.plane import (
     NOISE,
     Doubles,
     Frame,

@@ -15,9 +15,9 @@ import numpy as np
 from adapter.core.matching import match
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl, nearest
 from adapter.kinds.base import Given, Measure, Tag, Together, Unit
-from adapter.kinds.region_refs import checked, dangling, kind_of_region, regions_by_id
-from adapter.kinds.relation_consensus import consensus
-from adapter.kinds.relation_values import DIRECTIONS, Relation, code, made, same_ends, turned, upright, words
+from adapter.kinds.families.region_refs import checked, dangling, kind_of_region, regions_by_id
+from adapter.kinds.families.relation_consensus import consensus
+from adapter.kinds.families.relation_values import DIRECTIONS, Relation, code, made, same_ends, turned, upright, words
 from adapter.vocabulary import Control, JsonObject, Value
 
 MOST_RELATIONS = 5_000

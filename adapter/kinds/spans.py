@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.errors import LabelError
-from adapter.kinds import region_items, span_consensus
 from adapter.kinds.base import Given, Region, Together, Unit
-from adapter.kinds.regions import Regions
-from adapter.kinds.span_places import numbered, stretches
+from adapter.kinds.families import region_items, span_consensus
+from adapter.kinds.families.regions import Regions
+from adapter.kinds.families.span_places import numbered, stretches
 from adapter.vocabulary import Control, Value
 
 Doubles = npt.NDArray[np.float64]

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl, nearest
-from adapter.kinds.answer import attribute, short, start, title, true
 from adapter.kinds.base import Measure, Tag, Unit
 from adapter.kinds.choices import Choices, choices, label_of, refuse_task_data
-from adapter.kinds.labelled import masi, numbers
+from adapter.kinds.families.answer import attribute, short, start, title, true
+from adapter.kinds.families.labelled import masi, numbers
 from adapter.vocabulary import Control, Value
 
 SEPARATOR = " / "

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from adapter.core.matching import weighted_median
 from adapter.errors import LabelError
-from adapter.kinds import region_items, span_consensus
 from adapter.kinds.base import Region, Unit
-from adapter.kinds.regions import Regions
+from adapter.kinds.families import region_items, span_consensus
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control, Value
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 from adapter.errors import LabelError
-from adapter.kinds import region_items, span_consensus
 from adapter.kinds.base import Region, Unit
-from adapter.kinds.regions import Regions
+from adapter.kinds.families import region_items, span_consensus
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control, Value
 
 _MOST_RANGES = 10_000

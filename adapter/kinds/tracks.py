@@ -18,10 +18,10 @@ import numpy as np
 from adapter.core.geometry import area_of, iou, median_row, nearest_turn, rectangle_corners
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.masks import Bools
-from adapter.kinds.plane import NOISE, Doubles, Frame, alike, by_weight, frame_of
-from adapter.kinds.region_items import number, whole
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.masks import Bools
+from adapter.kinds.families.plane import NOISE, Doubles, Frame, alike, by_weight, frame_of
+from adapter.kinds.families.region_items import number, whole
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control
 
 MOST_KEYFRAMES = 10_000

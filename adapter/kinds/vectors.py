@@ -16,7 +16,7 @@ import numpy as np
 
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.plane import Doubles, Frame, Placed, by_weight, frame_of, percent
+from adapter.kinds.families.plane import Doubles, Frame, Placed, by_weight, frame_of, percent
 from adapter.vocabulary import Control
 
 MOST_VERTICES = 1_000

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from adapter.errors import UnsupportedControl
 from adapter.kinds import kind_of
-from adapter.kinds.answer import true
 from adapter.kinds.base import RegionKind, Tag
+from adapter.kinds.families.answer import true
 from adapter.label_studio.config_regions import merged_labels, merges, names_shapes, per_region, relations
 from adapter.label_studio.config_shown import conditions
 from adapter.label_studio.config_targets import kind_for, parsed, targets_of, unknown

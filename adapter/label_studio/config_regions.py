@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from adapter.errors import UnsupportedControl
 from adapter.kinds import kinds
-from adapter.kinds.answer import attribute
 from adapter.kinds.base import Tag
-from adapter.kinds.region_refs import described
+from adapter.kinds.families.answer import attribute
+from adapter.kinds.families.region_refs import described
 from adapter.label_studio.config_targets import kind_for, names, parsed, targets_of, unknown
 from adapter.label_studio.config_xml import title, walk
 from adapter.vocabulary import Control

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adapter.kinds.answer import attribute, true
 from adapter.kinds.base import Tag
+from adapter.kinds.families.answer import attribute, true
 from adapter.label_studio.config_xml import walk
 from adapter.vocabulary import Shown
 

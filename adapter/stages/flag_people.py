@@ -164,8 +164,9 @@ def headline(flag: Flag) -> str:
 
 
 def link(url: str, platform_id: int, place: int, flag: Flag) -> str:
-    """Return the address that opens a flag's task in Label Studio, with the annotation and, where there is one, the
-    region selected and the others hidden. url: Label Studio's. platform_id, place: its ids of project and task."""
+    """Return the address that opens a flag's task in Label Studio. It names the annotation and the region too; the page
+    of 1.23 was not seen to select them, so the flag's words say where to look. url: Label Studio's. platform_id, place:
+    its ids of project and task."""
     found = {"task": place, "annotation": flag.evidence.get("annotation"), "region": None}
     if flag.evidence.get("opens"):
         found["annotation"], found["region"] = flag.evidence["opens"]

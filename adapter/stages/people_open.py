@@ -14,8 +14,8 @@ import numpy as np
 
 from adapter.core import conduct
 from adapter.core.blind import draw
-from adapter.core.conduct_copying import LEAST_SHARED, TIMES
-from adapter.core.conduct_signs import EXCESS
+from adapter.core.conduct.copying import LEAST_SHARED, TIMES
+from adapter.core.conduct.signs import EXCESS
 from adapter.kinds import kind_of
 from adapter.stages.people_labelled import EXAMPLES, tendency
 from adapter.stages.people_reports import NOTHING, ClassRate, ControlConduct, Rate, Suspicion, Window, rate_of_sum

@@ -7,7 +7,6 @@ log in may open every project.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -24,7 +23,6 @@ from adapter.store import Intent, Placement
 
 MOVES_NOTE = "routing_moves"
 """Tasks on their way from one project to another, as intents: written before their old place is given up."""
-LONGEST_TITLE = 50
 _FOLLOWED = ("label_config", "sampling", "maximum_annotations", "show_prelabels")
 
 
@@ -62,18 +60,9 @@ def stand(project: Project, platform_id: int) -> None:
             project.tiers.keep(platform_id, known)
 
 
-def title_of(project: Project, tier: str) -> str:
-    """Return a tier project's title, "<title> · <tier>", shortened to what Label Studio takes."""
-    title = f"{project.title} · {tier}"
-    if len(title) <= LONGEST_TITLE:
-        return title
-    mark = hashlib.sha256(project.title.encode()).hexdigest()[:6]  # two long titles may begin alike
-    return f"{project.title[: LONGEST_TITLE - len(tier) - 10]}~{mark} · {tier}"
-
-
 def _make(project: Project, plain: Platform, main: PlatformProject, tier: str) -> int:
     """Find or create a tier's project; return its id."""
-    title = title_of(project, tier)
+    title = project.title_beside(tier)
     found = plain.find_project(title)
     there = found or plain.create_project(title, main.label_config)
     require_same_labels(project.space, there)

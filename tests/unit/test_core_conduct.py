@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapter.core import conduct
-from adapter.core.conduct_copying import noncentral, pairs_of, tail
+from adapter.core.conduct.copying import noncentral, pairs_of, tail
 from adapter.core.crowd import CrowdVotes
 from adapter.core.crowd.votes import ballots
 from adapter.core.pseudonyms import pseudonym, pseudonyms

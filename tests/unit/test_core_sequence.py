@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapter.core.candidates import CROSSING, EXACT, LONGER, MISSED, SHORTER, Marks, candidates
-from adapter.core.sequence import SpanConsensus, consolidate_spans
+from adapter.core.spans.candidates import CROSSING, EXACT, LONGER, MISSED, SHORTER, Marks, candidates
+from adapter.core.spans.sequence import SpanConsensus, consolidate_spans
 
 Row = tuple[int, int, float, float, int]  # line, who, start, end, label
 

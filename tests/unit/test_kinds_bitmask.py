@@ -15,7 +15,7 @@ import pytest
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
 from adapter.kinds.bitmask import KIND
-from adapter.kinds.masks import Mask
+from adapter.kinds.families.masks import Mask
 from adapter.vocabulary import Control
 
 CONTROL = Control("mask", "bitmasks", "image", "Image", "image", ("road",), tag="BitmaskLabels")

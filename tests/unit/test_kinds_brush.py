@@ -11,7 +11,7 @@ import pytest
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
 from adapter.kinds.brush import KIND, MOST_BYTES
-from adapter.kinds.masks import MOST_PIXELS, Mask, mask_majority
+from adapter.kinds.families.masks import MOST_PIXELS, Mask, mask_majority
 from adapter.vocabulary import Control
 
 CONTROL = Control("paint", "brush", "image", "Image", "image", ("road",), tag="BrushLabels")

@@ -495,7 +495,7 @@ class TestConsensus:
     def test_many_labels_are_asked_of_only_where_somebody_gave_them(self, monkeypatch: pytest.MonkeyPatch) -> None:
         votes = cast("ann:red+green bob:red cy:red+blue", "ann:blue bob:blue cy:blue")
         full = KIND.consensus(MULTIPLE, votes, Given(method="majority")).merged
-        monkeypatch.setattr("adapter.kinds.label_votes.MOST_QUESTIONS", 1)
+        monkeypatch.setattr("adapter.kinds.families.label_votes.MOST_QUESTIONS", 1)
         sparse = KIND.consensus(MULTIPLE, votes, Given(method="majority")).merged
         assert {task: m.value for task, m in sparse.items()} == {task: m.value for task, m in full.items()}
         assert sparse["t1"].probabilities == full["t1"].probabilities == (0.0, 0.0, 1.0)

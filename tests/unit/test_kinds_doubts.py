@@ -11,7 +11,7 @@ import pytest
 from adapter.kinds.base import Given, Tag
 from adapter.kinds.brush import KIND as BRUSH
 from adapter.kinds.doubts import Doubted, doubts_of, judges, others_say
-from adapter.kinds.masks import Mask
+from adapter.kinds.families.masks import Mask
 from adapter.kinds.number import KIND as NUMBER
 from adapter.kinds.rectangles import KIND as BOXES
 from adapter.vocabulary import Control

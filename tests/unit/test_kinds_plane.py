@@ -17,7 +17,7 @@ from adapter.kinds import kind_for_tag
 from adapter.kinds.base import Given, Tag
 from adapter.kinds.bitmask import KIND as BITMASKS
 from adapter.kinds.brush import KIND as BRUSH
-from adapter.kinds.masks import Mask
+from adapter.kinds.families.masks import Mask
 from adapter.vocabulary import Control
 
 WIDTH, HEIGHT = 64, 48

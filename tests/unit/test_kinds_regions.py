@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl
 from adapter.kinds.base import Given, RegionKind, Tag
-from adapter.kinds.region_items import MOST_REGIONS
-from adapter.kinds.region_measures import precision_recall
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.region_items import MOST_REGIONS
+from adapter.kinds.families.region_measures import precision_recall
+from adapter.kinds.families.regions import Regions
 from adapter.kinds.spans import KIND as SPANS
 from adapter.kinds.timeline import KIND
 from adapter.vocabulary import Control, Value

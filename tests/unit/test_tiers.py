@@ -27,7 +27,6 @@ from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.route import route
 from adapter.stages.setup import setup
-from adapter.stages.tiers import title_of
 from adapter.stages.vote import vote
 from adapter.testing import MemoryPlatform
 from adapter.vocabulary import ASSIGNEE_FIELD, GoldLabel
@@ -155,11 +154,11 @@ class TestLanding:
 
     def test_long_titles_are_shortened_and_stay_apart(self, make_world: Callable[..., Any]) -> None:
         world = made(make_world, title="a very long title of a project that goes on and on")
-        title = title_of(world.project, "senior")
+        title = world.project.title_beside("senior")
         assert len(title) == 50
         assert title.endswith(" · senior")
         world.project.settings.__dict__["title"] += "!"
-        assert title_of(world.project, "senior") != title
+        assert world.project.title_beside("senior") != title
 
     def test_a_lost_store_finds_the_tier_projects_with_their_work(self, make_world: Callable[..., Any]) -> None:
         world = made(make_world)

@@ -22,7 +22,7 @@ from adapter.ports import Floats
 from adapter.vocabulary import Control, Value
 
 if TYPE_CHECKING:
-    from adapter.kinds.regions import Regions
+    from adapter.kinds.families.regions import Regions
 
 Doubles = npt.NDArray[np.float64]
 _GOLD = "\x00gold"  # no annotator is called so

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from adapter.core.geometry import iou
 from adapter.errors import LabelError
 from adapter.kinds.base import Region
-from adapter.kinds.region_items import number
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.region_items import number
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control
 
 if TYPE_CHECKING:

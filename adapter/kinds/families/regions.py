@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from adapter.core.matching import clusters, match
 from adapter.errors import LabelError
-from adapter.kinds import region_config, region_consensus, region_items, region_measures
 from adapter.kinds.base import Given, Measure, Region, Tag, Together, Unit
+from adapter.kinds.families import region_config, region_consensus, region_items, region_measures
 from adapter.vocabulary import Control, JsonObject, Value
 
 Doubles = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from adapter.kinds.base import Measure, Region, Unit
 from adapter.vocabulary import Control, Value
 
 if TYPE_CHECKING:
-    from adapter.kinds.regions import Regions
+    from adapter.kinds.families.regions import Regions
 
 Doubles = npt.NDArray[np.float64]
 _FIRST = 5

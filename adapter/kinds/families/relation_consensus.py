@@ -16,8 +16,8 @@ import numpy as np
 from adapter.core.crowd.skill import Skill, beta_skills
 from adapter.core.existence import existence
 from adapter.kinds.base import Given, Merged, Region, Together
-from adapter.kinds.region_refs import checked, pairs, stand_ins
-from adapter.kinds.relation_values import Relation, made, upright, words
+from adapter.kinds.families.region_refs import checked, pairs, stand_ins
+from adapter.kinds.families.relation_values import Relation, made, upright, words
 from adapter.vocabulary import Control, Value
 
 _TIE = 1e-9

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adapter.core.conduct_others import Others
+from adapter.core.conduct.others import Others
 from adapter.core.crowd.skill import Doubles
 
 Ints = npt.NDArray[np.int64]

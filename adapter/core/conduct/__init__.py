@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapter.core.conduct_copying import SharedErrors, shared_errors
-from adapter.core.conduct_others import Others, others
-from adapter.core.conduct_signs import (
+from adapter.core.conduct.copying import SharedErrors, shared_errors
+from adapter.core.conduct.others import Others, others
+from adapter.core.conduct.signs import (
     Leaning,
     NearChance,
     Repeats,
@@ -22,7 +22,7 @@ from adapter.core.conduct_signs import (
     near_chance_of_similarities,
     repeats,
 )
-from adapter.core.conduct_skill import (
+from adapter.core.conduct.skill import (
     TREND_LEVEL,
     OwnConfusion,
     Trend,
@@ -32,7 +32,7 @@ from adapter.core.conduct_skill import (
     trend,
     windows,
 )
-from adapter.core.conduct_speed import Speed, robust_z, speed, too_fast
+from adapter.core.conduct.speed import Speed, robust_z, speed, too_fast
 from adapter.core.intervals import wilson
 
 __all__ = [

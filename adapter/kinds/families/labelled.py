@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from adapter.core.crowd import METHODS
 from adapter.errors import nearest
-from adapter.kinds.answer import Answer, shown
 from adapter.kinds.base import Given, Measure, Together, Unit
-from adapter.kinds.label_votes import consolidate_sets, consolidate_single
+from adapter.kinds.families.answer import Answer, shown
+from adapter.kinds.families.label_votes import consolidate_sets, consolidate_single
 from adapter.ports import Floats
 from adapter.vocabulary import Control, Value
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.kinds.base import Region
-from adapter.kinds.region_refs import alike, describe
+from adapter.kinds.families.region_refs import alike, describe
 from adapter.vocabulary import Control
 
 DIRECTIONS = ("left", "right", "bi")

@@ -21,7 +21,7 @@ import numpy as np
 
 from adapter.core.crowd.skill import PRIOR_ACCURACY, PRIOR_STRENGTH, Skill, beta_skills
 from adapter.kinds.base import Merged, Together
-from adapter.kinds.open_votes import certainty
+from adapter.kinds.families.open_votes import certainty
 
 CLOSE = 0.01
 """Share of the range (max - min, or the middle 90 % of all numbers given) within which numbers count as the same."""

@@ -11,7 +11,7 @@ from adapter.kinds.base import Tag
 from adapter.vocabulary import Control
 
 if TYPE_CHECKING:
-    from adapter.kinds.regions import Regions
+    from adapter.kinds.families.regions import Regions
 
 _VARIABLE = re.compile(r"\$[\w\[{]")
 

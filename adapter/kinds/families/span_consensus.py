@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adapter.core.candidates import Marks
-from adapter.core.sequence import SpanConsensus, consolidate_spans
-from adapter.kinds import region_consensus
+from adapter.core.spans.candidates import Marks
+from adapter.core.spans.sequence import SpanConsensus, consolidate_spans
 from adapter.kinds.base import Given, Merged, Region, Together, Unit
-from adapter.kinds.span_places import Stretch, stretches
+from adapter.kinds.families import region_consensus
+from adapter.kinds.families.span_places import Stretch, stretches
 from adapter.vocabulary import Control, JsonObject, Value
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.kinds.base import Region
-from adapter.kinds.plane import Doubles, alike, by_weight, turned
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.plane import Doubles, alike, by_weight, turned
+from adapter.kinds.families.regions import Regions
 
 MOST_PIXELS = 50_000_000
 """Pixels that a picture may have for its masks to be read."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adapter.core.candidates import EXACT, MISSED, Candidates, Doubles, Ints, Marks, candidates
 from adapter.core.crowd.skill import Skill, beta_skills
+from adapter.core.spans.candidates import EXACT, MISSED, Candidates, Doubles, Ints, Marks, candidates
 
 RECALL = 0.8
 """What is assumed of people: they mark eight in ten things that are there."""

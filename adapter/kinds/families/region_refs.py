@@ -12,7 +12,7 @@ import numpy.typing as npt
 from adapter.errors import LabelError
 from adapter.kinds import kinds
 from adapter.kinds.base import Region
-from adapter.kinds.regions import Regions
+from adapter.kinds.families.regions import Regions
 from adapter.vocabulary import Control, JsonObject
 
 _AGAIN = "Open the annotation in Label Studio and submit it again."
