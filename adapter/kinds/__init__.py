@@ -6,7 +6,7 @@ import functools
 import importlib
 import pkgutil
 
-from adapter.kinds.base import Kind, LabelKind, RegionKind
+from adapter.kinds.base import Kind, LabelKind
 from adapter.vocabulary import Control, LabelSpace
 
 
@@ -36,11 +36,6 @@ def label_kind(control: Control) -> LabelKind | None:
     None for regions, text, numbers and the like."""
     kind = kind_of(control.kind)
     return kind if control.labels and isinstance(kind, LabelKind) else None
-
-
-def region_kind(result_type: str) -> RegionKind | None:
-    """Return the kind that reads regions of a Label Studio result type such as `rectanglelabels`; None if none does."""
-    return next((kind for kind in kinds().values() if isinstance(kind, RegionKind) and result_type in kind.types), None)
 
 
 def learned(space: LabelSpace) -> tuple[Control, ...]:

@@ -6,25 +6,17 @@ the empty tuple says "none of them holds", which only a control that is not requ
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from adapter.core.people import PRIOR_ACCURACY as DEFAULT_SKILL
 from adapter.errors import LabelConfigError, LabelError, UnsupportedControl, nearest
 from adapter.kinds.base import Tag
 from adapter.kinds.families.answer import attribute, short, start, title, true
 from adapter.kinds.families.labelled import Labelled, numbers
-from adapter.ports import Floats
 from adapter.vocabulary import Control, JsonObject, Value
 
-_CERTAIN = 1e-6  # an accuracy of exactly 0 or 1 would let one vote outweigh all others, and contradict itself
-_TIE = 1e-9
 _VARIABLE = re.compile(r"\$[\w\[{]")
 _MODES = ("single", "single-radio", "multiple")
 
@@ -124,41 +116,6 @@ class Choices(Labelled):
     def write(self, control: Control, value: Value) -> list[JsonObject]:
         """Return one result item with these labels; none for the empty value, as Label Studio does."""
         return super().write(control, value) if self.canonical(control, value) else []
-
-    def merge(
-        self, control: Control, votes: Mapping[str, Value], skill: Mapping[str, float]
-    ) -> tuple[Value | None, Floats]:
-        """Consolidate people's values into the likeliest one, None on a tie or without votes, and the posterior (k,).
-
-        Annotators err independently; one of accuracy a gives each wrong label with (1 - a) / (k - 1) (one-coin model:
-        Dawid and Skene 1979 with tied confusion), and the prior is uniform. Multiple: each label is such a case of two.
-        """
-        k = len(control.labels)
-        # Log odds of each label against one that nobody chose; multiple: against "does not hold".
-        score = np.zeros(k, dtype=np.float64)
-        for annotator, value in votes.items():
-            accuracy = min(max(skill.get(annotator, DEFAULT_SKILL), _CERTAIN), 1.0 - _CERTAIN)
-            chosen = self.indices(control, self.canonical(control, value))
-            if control.multiple:
-                weight = math.log(accuracy / (1.0 - accuracy))
-                score += np.where(np.isin(np.arange(k), chosen), weight, -weight)
-            elif k > 1:
-                score[chosen[0]] += math.log(accuracy * (k - 1) / (1.0 - accuracy))
-        if control.multiple:
-            return self._merge_multiple(control, score, bool(votes))
-        odds = np.exp(score - score.max())
-        posterior = (odds / odds.sum()).astype(np.float32)
-        top = np.sort(score)[::-1]
-        tied = not votes or (k > 1 and top[0] - top[1] < _TIE)
-        return (None if tied else (control.labels[int(score.argmax())],)), posterior
-
-    def _merge_multiple(
-        self, control: Control, score: npt.NDArray[np.float64], voted: bool
-    ) -> tuple[Value | None, Floats]:
-        posterior = (1.0 / (1.0 + np.exp(-np.clip(score, -700, 700)))).astype(np.float32)
-        value = tuple(label for label, odds in zip(control.labels, score, strict=True) if odds > 0)
-        unsettled = not voted or bool((np.abs(score) < _TIE).any()) or (control.required and not value)
-        return (None if unsettled else value), posterior
 
 
 def refuse_task_data(tag: Tag, things: str) -> None:

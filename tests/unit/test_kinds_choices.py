@@ -279,64 +279,6 @@ class TestUncertainty:
                 assert 0 <= score[0] <= 1
 
 
-class TestMerge:
-    def test_two_against_one_by_hand(self) -> None:
-        votes = {"ann": ("red",), "bob": ("red",), "cy": ("green",)}
-        value, posterior = KIND.merge(SINGLE, votes, {"ann": 0.8, "bob": 0.8, "cy": 0.8})
-        # each: right .8, a given wrong label .1
-        weights = np.array([0.8 * 0.8 * 0.1, 0.1 * 0.1 * 0.8, 0.1**3])
-        assert value == ("red",)
-        assert posterior.tolist() == pytest.approx((weights / weights.sum()).tolist(), rel=1e-5)
-
-    def test_skill_outweighs_number(self) -> None:
-        votes = {"ann": ("red",), "bob": ("green",), "cy": ("green",)}
-        value, _ = KIND.merge(SINGLE, votes, {"ann": 0.99, "bob": 0.6, "cy": 0.6})
-        assert value == ("red",)
-
-    def test_a_tie_is_no_agreement(self) -> None:
-        value, posterior = KIND.merge(SINGLE, {"ann": ("red",), "bob": ("blue",)}, {"ann": 0.9, "bob": 0.9})
-        assert value is None
-        assert posterior[0] == posterior[2] > posterior[1]
-
-    def test_no_votes_are_no_agreement(self) -> None:
-        value, posterior = KIND.merge(SINGLE, {}, {})
-        assert value is None
-        assert posterior.tolist() == pytest.approx([1 / 3] * 3)
-        assert KIND.merge(MULTIPLE, {}, {})[0] is None
-
-    def test_perfect_people_may_contradict_each_other(self) -> None:
-        value, posterior = KIND.merge(SINGLE, {"ann": ("red",), "bob": ("blue",)}, {"ann": 1.0, "bob": 1.0})
-        assert value is None
-        assert np.isfinite(posterior).all()
-
-    def test_one_label_only(self) -> None:
-        one = Control("c", "choices", "t", "Text", "text", ("only",))
-        value, posterior = KIND.merge(one, {"ann": ("only",)}, {})
-        assert value == ("only",)
-        assert posterior.tolist() == [1]
-
-    def test_multiple_goes_label_by_label(self) -> None:
-        votes = {"ann": ("red", "green"), "bob": ("red",), "cy": ("red", "blue")}
-        value, posterior = KIND.merge(MULTIPLE, votes, dict.fromkeys(votes, 0.8))
-        assert value == ("red",)
-        two_of_three_against = 0.8 * 0.2**2 / (0.8 * 0.2**2 + 0.2 * 0.8**2)
-        assert posterior[1] == pytest.approx(two_of_three_against, rel=1e-5)
-        assert posterior[0] == pytest.approx(0.8**3 / (0.8**3 + 0.2**3), rel=1e-5)
-
-    def test_multiple_ties_on_one_label_are_no_agreement(self) -> None:
-        assert KIND.merge(MULTIPLE, {"ann": ("red",), "bob": ("red", "blue")}, {})[0] is None
-        assert KIND.merge(MULTIPLE, {"ann": (), "bob": ()}, {})[0] == ()
-
-    @given(
-        st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(LABELS), min_size=1),
-        st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1)),
-    )
-    def test_posteriors_are_distributions(self, votes: dict[str, str], skill: dict[str, float]) -> None:
-        _, posterior = KIND.merge(SINGLE, {who: (label,) for who, label in votes.items()}, skill)
-        assert posterior.sum() == pytest.approx(1, abs=1e-5)
-        assert (posterior >= 0).all()
-
-
 class TestMeasure:
     def test_one_label_is_nominal_and_several_are_sets(self) -> None:
         assert (KIND.measure(SINGLE).scale, KIND.measure(SINGLE).headline) == ("nominal", "alpha")
