@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import browser_support
 import pytest
 import yaml
+from browser_support import chromium as opened
+from browser_support import until
 from tests_support import FUNCTIONS, SPAM_CONFIG, spam_rows
 
 from adapter.app import App
@@ -42,7 +43,7 @@ pytestmark = [
 
 @pytest.fixture
 def chromium(tmp_path: Path) -> Iterator[Any]:
-    with browser_support.chromium(tmp_path / "chromium") as driver:
+    with opened(tmp_path / "chromium") as driver:
         yield driver
 
 
@@ -103,24 +104,22 @@ def test_an_annotator_corrects_a_prelabel_and_we_have_it_within_two_seconds(
     from selenium.webdriver.common.by import By
 
     project = running.project("spam")
-    browser_support.until(lambda: project.platform_id, 60, "the scheduler did not set the project up")
-    browser_support.until(lambda: len(project.store.ledger.placements("spam")) > 5, 60, "nothing was pushed")
+    until(lambda: project.platform_id, 60, "the scheduler did not set the project up")
+    until(lambda: len(project.store.ledger.placements("spam")) > 5, 60, "nothing was pushed")
     push(project)
-    browser_support.until(lambda: project.platform.webhooks(project.platform_id), 30, "no webhook was registered")
+    until(lambda: project.platform.webhooks(project.platform_id), 30, "no webhook was registered")
     make_annotator(label_studio, "walker")
 
     chromium.get(label_studio.url)
-    browser_support.until(lambda: chromium.find_elements(By.NAME, "email"), 30, "no log-in form")
+    until(lambda: chromium.find_elements(By.NAME, "email"), 30, "no log-in form")
     chromium.find_element(By.NAME, "email").send_keys(annotator_email("walker"))
     chromium.find_element(By.NAME, "password").send_keys(annotator_password(label_studio, "walker"))
     chromium.find_element(By.CSS_SELECTOR, "button[type=submit], input[type=submit]").click()
-    browser_support.until(lambda: "/user/login" not in chromium.current_url, 30, "log-in failed")
+    until(lambda: "/user/login" not in chromium.current_url, 30, "log-in failed")
     chromium.get(f"{label_studio.url}/projects/{project.platform_id}/data?labeling=1")
     widgets = "input[type=radio], input[type=checkbox]"
     try:
-        choices = browser_support.until(
-            lambda: chromium.find_elements(By.CSS_SELECTOR, widgets), 60, "no choices on the page"
-        )
+        choices = until(lambda: chromium.find_elements(By.CSS_SELECTOR, widgets), 60, "no choices on the page")
     finally:
         keep_picture(chromium, tmp_path / "opened.png")
     assert len(choices) == 2
@@ -128,15 +127,15 @@ def test_an_annotator_corrects_a_prelabel_and_we_have_it_within_two_seconds(
     def marked() -> list[bool]:  # the page draws its widgets anew after each click
         return [widget.is_selected() for widget in chromium.find_elements(By.CSS_SELECTOR, widgets)]
 
-    before_click = browser_support.until(lambda: marked() if any(marked()) else None, 20, "no pre-label is selected")
+    before_click = until(lambda: marked() if any(marked()) else None, 20, "no pre-label is selected")
     keep_picture(chromium, tmp_path / "prelabel.png")
     page = chromium.find_element(By.TAG_NAME, "body").text
     other = chromium.find_elements(By.CSS_SELECTOR, widgets)[before_click.index(False)]
     chromium.execute_script("arguments[0].click()", other)
     corrected = [not was for was in before_click]
-    browser_support.until(lambda: marked() == corrected, 10, "the correction was not taken")
+    until(lambda: marked() == corrected, 10, "the correction was not taken")
     keep_picture(chromium, tmp_path / "corrected.png")
-    [submit] = browser_support.until(
+    [submit] = until(
         lambda: [b for b in chromium.find_elements(By.TAG_NAME, "button") if b.text.strip().startswith("Submit")][:1],
         10,
         "no submit button",
@@ -145,9 +144,7 @@ def test_an_annotator_corrects_a_prelabel_and_we_have_it_within_two_seconds(
     submit.click()
     submitted = time.monotonic()
     there = lambda: sum(len(task.annotations) for task in project.platform.tasks(project.platform_id))  # noqa: E731
-    browser_support.until(
-        lambda: project.store.annotations.totals("spam").votes > before, 10, f"not pulled; there: {there()}"
-    )
+    until(lambda: project.store.annotations.totals("spam").votes > before, 10, f"not pulled; there: {there()}")
     took = time.monotonic() - submitted
     print(f"from the click to our store: {took:.2f} s")
     assert took < 2.0
