@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapter.core import geometry
@@ -49,6 +49,7 @@ def test_a_bow_tie_covers_both_its_loops() -> None:
 
 
 @given(points, points)
+@example([(46.0, 1.0), (45.0, 0.0), (0.0, 0.0), (1.0, 0.0)], [(46.0, 1.0), (45.0, 0.0), (0.0, 1.0), (46.0, 0.0)])
 def test_overlap_is_symmetric_and_between_0_and_1(a: list[tuple[float, float]], b: list[tuple[float, float]]) -> None:
     one, other = geometry.area_of(a), geometry.area_of(b)
     there, back = geometry.iou(one, other), geometry.iou(other, one)

@@ -96,7 +96,7 @@ class TestRules:
             ({"rules": ({"to": "tier:expert"},), "tiers": {"experts": ("a",)}}, "Did you mean 'experts'"),
             ({"rules": ({"when": "class"},)}, "needs `labels`"),
             ({"rules": ({"when": "subgroup", "labels": ("x",)},)}, "needs `field`"),
-            ({"way": "project"}, "'views' or 'enterprise'"),
+            ({"way": "project"}, "'views', 'projects' or 'enterprise'"),
             ({"annotators": ("a;b",)}, "no annotator's name"),
             ({"caps": {" ": 3}}, "no annotator's name"),
         ],
