@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from adapter.core.agreement import Statistic, influence
+from adapter.core.blind import is_double
 from adapter.kinds import kind_of
 from adapter.stages.agreement_parts import (
     Confusion,
@@ -29,7 +30,7 @@ from adapter.stages.judged import Judged, exact, gather, headline_of, statistics
 from adapter.stages.reports import Report
 from adapter.vocabulary import Annotation, Control, JsonObject
 
-BLIND = "blind tasks that several people labelled: drawn at random, shown without a pre-label"
+BLIND = "blind tasks that were given to several people from the start: drawn at random, shown without a pre-label"
 EVERYTHING = (
     "every task that several people labelled, also those asked again because they were hard and those shown with a "
     "pre-label: not a fair sample of the project"
@@ -121,15 +122,37 @@ def judged_of(
     *,
     everything: bool = False,
 ) -> list[Judged]:
-    """Return the tasks that several people labelled, by task id; of the blind sample alone unless `everything`."""
+    """Return the tasks that several people labelled, by task id; unless `everything`, only those of the blind sample
+    that were to have several people whatever the first one said, and of these the people who were asked from the start.
+    One more person is asked where people are in doubt or differ: with those, agreement would look worse than it is."""
     if voting is None:
         voting = project.store.annotations.voting(project.name)
-    chosen = (
-        task_id
-        for task_id, annotations in voting.items()
-        if len(annotations) > 1 and (everything or project.is_blind(task_id))
-    )
-    return gather(control, {task_id: values_by_annotator(voting[task_id], control) for task_id in sorted(chosen)})
+    votes = {}
+    for task_id, said in sorted(voting.items()):
+        if not everything and not _by_design(project, task_id):
+            continue
+        asked = said if everything else _asked_first(project, said)
+        if len(asked) > 1:
+            votes[task_id] = values_by_annotator(asked, control)
+    return gather(control, votes)
+
+
+def _by_design(project: Project, task_id: str) -> bool:
+    """Whether a task is blind and was given to several people before anybody had looked at it. In a project that lives
+    in Label Studio its own overlap decided, which nobody's answer changed."""
+    several = project.settings.mode == "in-place" or project.settings.window.overlap > 1
+    return project.is_blind(task_id) and (several or is_double(task_id, project.blind))
+
+
+def _asked_first(project: Project, annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Return the annotations of the people who were asked from the start: as many people as that, earliest first."""
+    if project.settings.mode == "in-place":
+        return list(annotations)
+    first: dict[str, list[Annotation]] = {}
+    for annotation in sorted(annotations, key=lambda one: (one.created_at, one.id)):
+        first.setdefault(annotation.annotator, []).append(annotation)
+    people = list(first)[: max(project.settings.window.overlap, 2)]
+    return [annotation for name in people for annotation in first[name]]
 
 
 def _control(

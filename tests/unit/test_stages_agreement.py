@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from adapter.core.agreement import krippendorff_nominal
+from adapter.core.blind import is_double
 from adapter.stages.agreement import agreement, headline
 from adapter.stages.ingest import ingest
 from adapter.vocabulary import Annotation
@@ -104,7 +105,7 @@ def test_the_headline_is_alpha_of_the_doubly_labelled_tasks(make_world: Make) ->
 
 
 def test_only_blind_tasks_count_unless_all_are_wanted(make_world: Make) -> None:
-    world = world_of(make_world, blind={"share": 0.3, "batch_share": 0.3})
+    world = world_of(make_world, blind={"share": 0.3, "batch_share": 0.3, "double_share": 1.0})
     say(world, "spam", spam_votes(90, wrong=5))
     honest, everything = agreement(world.project), agreement(world.project, everything=True)
     blind = sum(world.project.is_blind(f"c{n}") for n in range(90))
@@ -112,6 +113,22 @@ def test_only_blind_tasks_count_unless_all_are_wanted(make_world: Make) -> None:
     assert everything.controls[0].tasks == 90
     assert "blind" in honest.basis
     assert "not a fair sample" in everything.basis
+
+
+def test_people_who_were_asked_because_of_doubt_do_not_count(make_world: Make) -> None:
+    world = world_of(make_world, blind={"share": 1.0, "batch_share": 1.0, "double_share": 0.5})
+    votes = spam_votes(90, wrong=4)
+    for n, by_person in enumerate(votes.values()):
+        if n % 4 == 0:
+            by_person["cyd"] = by_person["ann"]  # a third person, only where two differed
+    say(world, "spam", votes)
+    (control,) = agreement(world.project).controls
+    doubles = [task for task in votes if is_double(task, world.project.blind)]
+    assert control.tasks == len(doubles) < 60
+    assert control.people == ("ann", "bob")
+    same = sum(votes[task]["ann"] == votes[task]["bob"] for task in doubles)
+    assert by_name(control.statistics)["percent"].value == pytest.approx(same / len(doubles))
+    assert agreement(world.project, everything=True).controls[0].people == ("ann", "bob", "cyd")
 
 
 def test_the_latest_answer_of_a_person_counts_once(make_world: Make) -> None:
@@ -143,7 +160,7 @@ def test_classes_are_one_against_the_rest(make_world: Make) -> None:
 
 
 def test_pairs_of_people_show_who_agrees_with_whom(make_world: Make) -> None:
-    world = world_of(make_world)
+    world = world_of(make_world, window={"size": 20, "low_water": 10, "overlap": 3})
     votes = {
         f"c{n}": {
             "ann": ["spam" if n % 2 else "ham"],
