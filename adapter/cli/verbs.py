@@ -9,6 +9,9 @@ import typer
 
 from adapter.cli.common import JsonOption, ProjectArgument, chosen, examples, opened, print_json
 
+FEW_PEOPLE = 6
+"""Annotators of a control whose skill `hitl status` prints; with more its table would say little else."""
+
 
 def run_stage(
     context: typer.Context,
@@ -46,7 +49,10 @@ def status(context: typer.Context, project: ProjectArgument = None, as_json: Jso
         print_json(results if project is None and len(results) > 1 else results[0])
         return
     for result in results:
-        report(f"project {result.project}", result)
+        figures = result.as_json()
+        if any(len(people) > FEW_PEOPLE for people in figures["skills"].values()):
+            figures["skills"] = "of more people than fit here: `hitl people` shows them"
+        report(f"project {result.project}", figures)
 
 
 def ingest(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:
