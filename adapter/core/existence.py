@@ -3,6 +3,7 @@ recall, estimated from the marks themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,18 @@ class Existence:
     precision_interval: Doubles
     recall_interval: Doubles
     marks: npt.NDArray[np.int64]
+
+
+def drawn_table(
+    clusters: Sequence[tuple[Collection[str], Collection[str]]], people: Sequence[str]
+) -> npt.NDArray[np.int8]:
+    """Return `drawn` of `existence`, (c, p), from each cluster's people who were asked and those who marked it."""
+    drawn = np.full((len(clusters), len(people)), -1, np.int8)
+    column = {who: number for number, who in enumerate(people)}
+    for row, (asked, marked) in enumerate(clusters):
+        for who in column.keys() & set(asked):
+            drawn[row, column[who]] = who in marked
+    return drawn
 
 
 def existence(

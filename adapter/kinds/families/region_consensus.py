@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from adapter.core.crowd import CrowdVotes, Skill, consolidate
 from adapter.core.crowd.skill import beta_skills
-from adapter.core.existence import existence
+from adapter.core.existence import drawn_table, existence
 from adapter.kinds.base import Given, Merged, Region, Together
 from adapter.ports import Floats
 from adapter.vocabulary import Control, Value
@@ -111,11 +111,7 @@ def _things(kind: Regions, control: Control, task: str, votes: Mapping[str, Valu
 
 def _decide_existence(things: Sequence[_Thing], people: Sequence[str]) -> dict[str, float]:
     """Set how probably each thing exists; return each person's recall."""
-    drawn = np.full((len(things), len(people)), -1, np.int8)
-    for row, thing in enumerate(things):
-        for column, who in enumerate(people):
-            if who in thing.asked:
-                drawn[row, column] = who in thing.marks
+    drawn = drawn_table([(thing.asked, thing.marks) for thing in things], people)
     found = existence(drawn, known=np.array([thing.known for thing in things], np.int8))
     for thing, there in zip(things, found.posterior, strict=True):
         thing.there = float(there)

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from adapter.core.crowd.skill import Skill, beta_skills
-from adapter.core.existence import existence
+from adapter.core.existence import drawn_table, existence
 from adapter.kinds.base import Given, Merged, Region, Together
 from adapter.kinds.families.region_refs import checked, pairs, stand_ins
 from adapter.kinds.families.relation_values import Relation, made, upright, words
@@ -82,11 +82,7 @@ def consensus(
         clusters[task] = _clusters(control, task, regions, votes[task], given)
         room[task] = task not in given.parents or len(regions) > 1
     every = [cluster for task in sorted(clusters) for cluster in clusters[task]]
-    drawn = np.full((len(every), len(people)), -1, np.int8)
-    for row, cluster in enumerate(every):
-        for column, who in enumerate(people):
-            if who in cluster.asked:
-                drawn[row, column] = who in cluster.said
+    drawn = drawn_table([(cluster.asked, cluster.said) for cluster in every], people)
     found = existence(drawn, known=np.array([cluster.known for cluster in every], np.int8))
     accuracy = {who: float(found.precision[column]) for column, who in enumerate(people)}
     recall = {who: float(found.recall[column]) for column, who in enumerate(people)}
