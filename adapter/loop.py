@@ -180,7 +180,7 @@ class LoopRunner:
         if not self._once("consolidate", (*said, self._paused)):
             return False
         before = self._paused
-        ran = self._once("gates", said)
+        ran = self._once("gates", said, self._gates)
         # A gate that fails or passes now changes which labels stand: not in half a minute, now.
         return ran and (self._paused == before or self._once("consolidate", (*said, self._paused)))
 
@@ -191,7 +191,7 @@ class LoopRunner:
         if not self._pool():
             return True
         projects = self.project.store.projects
-        asked = projects.notes(self.name).get(TRAIN_REQUESTED)
+        asked = projects.notes(self.name, TRAIN_REQUESTED).get(TRAIN_REQUESTED)
         reason = "asked for" if asked is not None else self._stages["due"](self.project)
         if reason is None:
             return True
@@ -200,23 +200,22 @@ class LoopRunner:
         if (
             asked is not None
             and not self._stopping.is_set()
-            and projects.notes(self.name).get(TRAIN_REQUESTED) == asked
+            and projects.notes(self.name, TRAIN_REQUESTED).get(TRAIN_REQUESTED) == asked
         ):
             projects.note(self.name, TRAIN_REQUESTED, None)
         return ran
 
-    def _once(self, job: str, state: Any) -> bool:
-        """Run a stage unless it has run for this state of what it reads."""
+    def _gates(self) -> Any:
+        report = self._stages["gates"](self.project)
+        self._paused = sorted(getattr(report, "paused", ()))
+        return report
+
+    def _once(self, job: str, state: Any, work: Callable[[], Any] | None = None) -> bool:
+        """Run a stage unless it has run for this state of what it reads. work: instead of the plain call."""
         key = repr(state)
         if self._done.get(job) == key:
             return True
-
-        def work() -> Any:
-            report = self._stages[job](self.project)
-            self._paused = sorted(getattr(report, "paused", self._paused))
-            return report
-
-        ran = self._run(job, work)
+        ran = self._run(job, work or (lambda: self._stages[job](self.project)))
         if ran:
             self._done[job] = key
         return ran
@@ -252,12 +251,15 @@ class LoopRunner:
     def _people(self) -> tuple[str, int]:
         return (self.project.store.annotations.digest(self.name), self._pool())
 
-    def _decisions(self) -> Any:
-        """What reviewers decided and what is known to be true: it changes the consensus as people's votes do."""
+    def _decisions(self) -> str:
+        """Digest of what reviewers decided and what is known to be true: it changes the consensus as people's votes
+        do."""
+        from adapter.stages.evidence import digest
+
         store = self.project.store
         reviews = [(r.annotation, r.control, r.decision, r.value) for r in store.reviews.all(self.name)]
         gold = [(g.task_id, g.control, g.value) for g in store.gold.all(self.name)]
-        return reviews, gold
+        return digest(reviews, gold)
 
     def _ranking_state(self) -> Any:
         columns = self.project.store.columns

@@ -115,7 +115,7 @@ def report_functions(context: typer.Context, project: ProjectArgument = None, as
     with opened(context) as app:
         found = chosen(app, project)
         rows = [row for control in found.learned for row in figures(found, control)]
-        weak: dict[str, Any] = found.store.projects.notes(found.name).get(WEAK_NOTE, {})
+        weak: dict[str, Any] = found.store.projects.notes(found.name, WEAK_NOTE).get(WEAK_NOTE, {})
     if as_json:
         print_json({"functions": rows, "consolidators": {name: entry.get("table", []) for name, entry in weak.items()}})
         return

@@ -29,19 +29,8 @@ def per_region(element: Tag, objects: Mapping[str, Tag], regions: Sequence[Contr
     if not under:
         raise _no_regions(element, targets)
     inner = _asked(element, targets)
-    return Control(
-        name=inner.name,
-        kind=PER_REGION,
-        to_name=inner.to_name,
-        object_tag=inner.object_tag,
-        field=inner.field,
-        labels=inner.labels,
-        multiple=inner.multiple,
-        required=inner.required,
-        tag=element.name,
-        fields=inner.fields,
-        options={"regions": described(under)},
-        inner=inner,
+    return dataclasses.replace(
+        inner, kind=PER_REGION, tag=element.name, options={"regions": described(under)}, inner=inner
     )
 
 

@@ -245,7 +245,7 @@ def skills_found(project: Project, control: Control, gold: GoldSet, *, least: in
     for task_id, said in project.store.annotations.voting(project.name).items():
         for who, value in values_by_annotator(said, control).items():
             true[who].append(1.0 - kind.distance(control, value, gold.gold[task_id]))
-    skills = project.store.projects.notes(project.name).get(SKILL_NOTE, {}).get(control.name, {})
+    skills = project.store.projects.notes(project.name, SKILL_NOTE).get(SKILL_NOTE, {}).get(control.name, {})
     judged = sorted(who for who, scores in true.items() if len(scores) >= least and who in skills)
     pairs = [(float(skills[who]["accuracy"]), float(np.mean(true[who]))) for who in judged]
     inside = []

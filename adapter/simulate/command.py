@@ -172,7 +172,7 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
     if current is not None and control.name in current.metrics.get("labels", {}):
         bundle = Bundle.load(project.artifacts.get_folder(current.uri), places=project.places)
         final = pool_accuracy(project, bundle, control, gold, None)
-    weak = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name, {})
+    weak = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(control.name, {})
     return {
         "tasks": gold.size,
         "annotations": totals.votes,
@@ -183,7 +183,7 @@ def _account(app: App, gold: GoldSet, served: list[Served], options: SimulateOpt
         "flags": flags_found(project, control, gold),
         "consensus": consensus_found(project, control, gold),
         "skills": skills_found(project, control, gold),
-        "methods": project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name, {}),
+        "methods": project.store.projects.notes(project.name, METHOD_NOTE).get(METHOD_NOTE, {}).get(control.name, {}),
         "weak": weak.get("table", []),
         "pool_accuracy": final,
         "order": served_order(served, asked_again=again),

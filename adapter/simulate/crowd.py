@@ -73,13 +73,13 @@ def names_of(people: Sequence[Person], *, live: bool) -> dict[str, str]:
 
 def view_of(project: Project, name: str) -> int:
     """Return the Data Manager view of an annotator's own queue, which routing made. Raises KeyError before it has."""
-    place = str(project.store.projects.notes(project.name)[SEATS_NOTE]["people"][name])
+    place = str(project.store.projects.notes(project.name, SEATS_NOTE)[SEATS_NOTE]["people"][name])
     return int(place.rpartition("tab=")[2])
 
 
 def waiting(project: Project) -> list[str]:
     """Return who finds open tasks on their own view by now, those who find most first."""
-    shown: Mapping[str, Sequence[str]] = project.store.projects.notes(project.name).get(SHOWN_NOTE, {})
+    shown: Mapping[str, Sequence[str]] = project.store.projects.notes(project.name, SHOWN_NOTE).get(SHOWN_NOTE, {})
     places = {p.task_id: str(p.platform_id) for p in project.store.ledger.placements(project.name) if not p.gone}
     counts = Counter(
         row.annotator

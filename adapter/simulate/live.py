@@ -225,7 +225,7 @@ class LiveRun:
         project = self.app.project(self.name)
         if project.store.ledger.pending(self.name) or due(project):
             return False
-        return not project.store.projects.notes(self.name).get("training")
+        return not project.store.projects.notes(self.name, "training").get("training")
 
     def webhooks(self) -> dict[str, int]:
         """Return how many webhooks reached the relay and how many of them it dropped."""

@@ -39,7 +39,7 @@ def ask_again(project: Project) -> tuple[int, int]:
     _withdraw(project, placements, votes, {*in_doubt, *flagged})
     undecided, doubted = _undecided(project, placements, in_doubt), _doubted(project, placements, flagged)
     wanted = {t: max(undecided.get(t, 0), doubted.get(t, 0)) for t in undecided.keys() | doubted.keys()}
-    elsewhere = {*load_table(project).held, *project.store.projects.notes(project.name).get(GOLD_NOTE, {})}
+    elsewhere = {*load_table(project).held, *project.store.projects.notes(project.name, GOLD_NOTE).get(GOLD_NOTE, {})}
     budget = project.settings.window.budget
     left = None if budget is None else left_in_budget(project, budget)
     asked = 0
@@ -105,7 +105,7 @@ def _withdraw(
 ) -> None:
     """Close seats that we opened and nobody took, where the doubt is gone: the overlap falls back to the number of
     answers, never below what the task asked for by itself."""
-    asked: dict[str, int] = dict(project.store.projects.notes(project.name).get(ASKED_NOTE, {}))
+    asked: dict[str, int] = dict(project.store.projects.notes(project.name, ASKED_NOTE).get(ASKED_NOTE, {}))
     kept = dict(asked)
     for task_id, before in sorted(asked.items()):
         place = placements.get(task_id)
@@ -124,7 +124,7 @@ def _withdraw(
 
 def _note_asked(project: Project, task_id: str, overlap: int) -> None:
     """Keep what a task asked for before we asked more; the first time counts."""
-    asked: dict[str, int] = dict(project.store.projects.notes(project.name).get(ASKED_NOTE, {}))
+    asked: dict[str, int] = dict(project.store.projects.notes(project.name, ASKED_NOTE).get(ASKED_NOTE, {}))
     if task_id not in asked:
         project.store.projects.note(project.name, ASKED_NOTE, {**asked, task_id: overlap})
 
@@ -139,7 +139,7 @@ def _show(project: Project, placements: dict[str, Placement]) -> int:
             # The score first, so that the view sorts by it. What the model or others would say is not shown: it would
             # anchor.
             texts[item.task_id] = f"{item.score:.3f} {headline(item)}"
-    shown: dict[str, str] = dict(project.store.projects.notes(project.name).get(SHOWN_NOTE, {}))
+    shown: dict[str, str] = dict(project.store.projects.notes(project.name, SHOWN_NOTE).get(SHOWN_NOTE, {}))
     changes = {task_id: text for task_id, text in texts.items() if shown.get(task_id, "")[5:] != text[5:]}
     changes |= {task_id: "" for task_id in shown if task_id not in texts and task_id in placements}
     if not changes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TypeAlias
 
@@ -40,18 +40,26 @@ def people_consensus(
     skills: dict[str, JsonObject] = {}
     methods: dict[str, JsonObject] = {}
     regions: dict[str, dict[str, list[Region]]] = {}
+    refused = rejected(project)
     for control in in_order(project):
         votes = {task_id: values_by_annotator(annotations, control) for task_id, annotations in voting.items()}
         votes = {task_id: by_person for task_id, by_person in votes.items() if by_person}
-        together = kind_of(control.kind).consensus(control, votes, _given(project, control, votes, regions))
-        found = _settled(project, control, votes, together)
+        experts = {task_id: value for task_id, (value, _) in expert_votes(project, control).items()}
+        gold = gold_of_control(project, control)
+        before = project.store.projects.notes(project.name, METHOD_NOTE).get(METHOD_NOTE, {}).get(control.name, {})
+        asked = sum(len(by_person) for by_person in votes.values())
+        method = method_for(project, control, before, votes=asked, gold=len(gold))
+        kind = kind_of(control.kind)
+        given = _given(project, control, votes, {**gold, **experts}, regions, method)
+        together = kind.consensus(control, votes, given)
+        found = _settled(project, control, votes, together, experts, refused)
         rows += found
-        if isinstance(kind_of(control.kind), RegionKind):
+        if isinstance(kind, RegionKind):
             for row in found:
                 there = row.value if row.value is not None else row.proposal
                 regions.setdefault(control.name, {})[row.task_id] = list(there or ())
         skills[control.name] = {who: asdict(skill) for who, skill in sorted(together.skill.items())}
-        methods[control.name] = _kept_choice(project, control, votes, together)
+        methods[control.name] = _kept_choice(before, together, votes=asked, gold=len(gold))
     return rows, skills, methods
 
 
@@ -64,10 +72,11 @@ def _given(
     project: Project,
     control: Control,
     votes: Votes,
+    gold: Mapping[str, Value],
     regions: Mapping[str, Mapping[str, Sequence[Region]]],
+    method: str,
 ) -> Given:
     kind = kind_of(control.kind)
-    experts = {task_id: value for task_id, (value, _) in expert_votes(project, control).items()}
     parents: dict[str, list[Region]] = {}
     if not isinstance(kind, RegionKind):
         for name in control.options.get("regions", ()):
@@ -76,9 +85,8 @@ def _given(
     data = {}
     if isinstance(kind, RegionKind):
         data = {task.id: task.data for task in project.store.tasks.get(project.name, sorted(votes))}
-    method = method_for(project, control, votes)
     return Given(
-        gold={**gold_of_control(project, control), **experts},
+        gold=gold,
         data=data,
         model=_held_out(project, control) if method == WITH_MODEL else {},
         parents=parents,
@@ -87,9 +95,10 @@ def _given(
     )
 
 
-def method_for(project: Project, control: Control, votes: Votes) -> str:
+def method_for(project: Project, control: Control, before: JsonObject, *, votes: int, gold: int) -> str:
     """Return the method to ask the kind for: what the policy names, else what `auto` chose before while the votes are
     not a fifth more than they were then. Choosing fits every method several times; using the chosen one does not.
+    before: what was noted of the last choice. votes, gold: how many there are now.
 
     Raises SettingsError for a name that is no method of the control's kind."""
     named = project.settings.consolidate.people_method
@@ -105,25 +114,17 @@ def method_for(project: Project, control: Control, votes: Votes) -> str:
                 remedy=nearest(named, ("auto", *methods)),
             )
         return named
-    chosen = project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name)
-    if not chosen or "votes" not in chosen:
+    if "votes" not in before:
         return "auto"
-    count = sum(len(by_person) for by_person in votes.values())
-    gold = len(gold_of_control(project, control))
-    return str(chosen["method"]) if count < 1.2 * chosen["votes"] and gold < 1.2 * chosen["gold"] + 1 else "auto"
+    return str(before["method"]) if votes < 1.2 * before["votes"] and gold < 1.2 * before["gold"] + 1 else "auto"
 
 
-def _kept_choice(project: Project, control: Control, votes: Votes, together: Together) -> JsonObject:
+def _kept_choice(before: JsonObject, together: Together, *, votes: int, gold: int) -> JsonObject:
     """Return what is noted of a choice of method: a new one with the numbers that it was made from, else the old
     one."""
     if together.table:
-        return {
-            "method": together.method,
-            "table": [dict(row) for row in together.table],
-            "votes": sum(len(by_person) for by_person in votes.values()),
-            "gold": len(gold_of_control(project, control)),
-        }
-    before: JsonObject = project.store.projects.notes(project.name).get(METHOD_NOTE, {}).get(control.name, {})
+        table = [dict(row) for row in together.table]
+        return {"method": together.method, "table": table, "votes": votes, "gold": gold}
     return before if before.get("method") == together.method else {"method": together.method, "table": []}
 
 
@@ -137,17 +138,22 @@ def _held_out(project: Project, control: Control) -> dict[str, Floats]:
     return {task_id: held_out.probabilities[row] for task_id, row in rows.items() if not project.is_blind(task_id)}
 
 
-def _settled(project: Project, control: Control, votes: Votes, together: Together) -> list[Consensus]:
+def _settled(
+    project: Project,
+    control: Control,
+    votes: Votes,
+    together: Together,
+    experts: Mapping[str, Value],
+    refused: Collection[str],
+) -> list[Consensus]:
     """Return the rows that stand: experts outrank, refused ones wait, uncertain ones ask for one more person."""
     policy = project.settings.consolidate
-    experts = expert_votes(project, control)
-    refused = rejected(project)
     stop = paused(project, control.name)
     rows = []
     for task_id in sorted({*votes, *experts}):
         by_person = votes.get(task_id, {})
         if task_id in experts:
-            rows.append(_by_expert(project, control, task_id, experts[task_id][0], by_person))
+            rows.append(_by_expert(project, control, task_id, experts[task_id], by_person))
             continue
         merged = together.merged[task_id]
         value, why, asked = merged.value, merged.why, len(by_person)

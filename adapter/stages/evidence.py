@@ -67,7 +67,7 @@ def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floa
 def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats] | None:
     """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without
     any."""
-    chosen = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(control.name)
+    chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(control.name)
     if not chosen or not chosen.get("version"):
         return None
     total = project.store.tasks.count(project.name)
@@ -103,7 +103,7 @@ def values_by_annotator(annotations: Sequence[Annotation], control: Control) -> 
 
 def kept_held_out(project: Project, control: Control) -> tuple[str, dict[str, int], HeldOut] | None:
     """Return (model version, task id to row, held-out probabilities) that the last training left; None before it."""
-    note = project.store.projects.notes(project.name).get(HELD_OUT_NOTE, {}).get(control.name)
+    note = project.store.projects.notes(project.name, HELD_OUT_NOTE).get(HELD_OUT_NOTE, {}).get(control.name)
     if not note:
         return None
     probabilities, folds = (project.artifacts.get_array(note[part]) for part in ("probabilities", "folds"))

@@ -35,7 +35,7 @@ def flag(project: Project, *, again: bool = False) -> FlagReport:
     raised: Counter[str] = Counter()
     notes = [] if project.settings.flag.enabled else ["flagging is off in the project's settings"]
     if project.settings.flag.enabled:
-        checked = dict(project.store.projects.notes(project.name).get(CHECKED_NOTE, {}))
+        checked = dict(project.store.projects.notes(project.name, CHECKED_NOTE).get(CHECKED_NOTE, {}))
         for control in project.learned:
             notes.append(_check_labels(project, control, checked, raised, again=again))
         for control in project.space.controls:

@@ -66,7 +66,7 @@ def gates(project: Project) -> GatesReport:
             remedy=nearest(unknown[0], [control.name for control in project.space.controls]),
         )
     project.store.projects.ensure(project.name, project.space.digest)
-    note = project.store.projects.notes(project.name).get(GATES_NOTE, {})
+    note = project.store.projects.notes(project.name, GATES_NOTE).get(GATES_NOTE, {})
     before = {_key(entry["control"], entry["part"], entry["name"]): entry for entry in note.get("gates", ())}
     about = digest(
         __version__,
@@ -97,7 +97,7 @@ def paused(project: Project, control: str) -> str | None:
     last found."""
     if project.settings.agreement.on_fail != "pause":
         return None
-    note = project.store.projects.notes(project.name).get(GATES_NOTE, {})
+    note = project.store.projects.notes(project.name, GATES_NOTE).get(GATES_NOTE, {})
     held = [entry for entry in note.get("gates", ()) if entry["control"] == control and entry["held"]]
     if not held:
         return None
@@ -111,7 +111,7 @@ def paused(project: Project, control: str) -> str | None:
 
 def last_outcomes(project: Project) -> dict[str, str]:
     """Return control to the outcome of its own gate when `gates` last ran."""
-    kept = project.store.projects.notes(project.name).get(GATES_NOTE, {}).get("gates", ())
+    kept = project.store.projects.notes(project.name, GATES_NOTE).get(GATES_NOTE, {}).get("gates", ())
     return {entry["control"]: str(entry["outcome"]) for entry in kept if entry["part"] == "control"}
 
 

@@ -43,7 +43,7 @@ def promote(project: Project, version: str, who: str, *, why: str = "by hand") -
 def rollback(project: Project, who: str) -> ModelVersion:
     """Go back to the version that was current before this one. Raises ModelError when there is none."""
     current = project.store.models.current(project.name)
-    noted = project.store.projects.notes(project.name).get(PREVIOUS_NOTE)
+    noted = project.store.projects.notes(project.name, PREVIOUS_NOTE).get(PREVIOUS_NOTE)
     retired = [m for m in project.store.models.all(project.name) if m.state is ModelState.RETIRED]
     names = {m.version for m in retired}
     earlier = [m for m in retired if current is None or m.number < current.number]

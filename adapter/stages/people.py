@@ -128,7 +128,7 @@ def _control(
     if not here:
         return
     gold, expert = gold_truths(project, control), expert_truths(project, control)
-    fitted = project.store.projects.notes(project.name).get(SKILL_NOTE, {}).get(control.name, {})
+    fitted = project.store.projects.notes(project.name, SKILL_NOTE).get(SKILL_NOTE, {}).get(control.name, {})
     if single(control):
         made = bench(control, votes, {**expert, **gold})
         found = {who: labelled(made, who, _fitted(fitted, who, least), gold, expert, least=least) for who in here}

@@ -122,7 +122,7 @@ class ModelAnswers:
         project, name = self.project, self.control.name
         asked = ("probabilities", name, "model", version)
         if not project.columns.has(project.name, *asked):
-            chosen = project.store.projects.notes(project.name).get(WEAK_NOTE, {}).get(name) or {}
+            chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(name) or {}
             source, whole = str(chosen.get("chosen", "")), str(chosen.get("version", ""))
             if not whole or version != f"weak-{source}-{whole[:8]}":
                 return None

@@ -142,7 +142,7 @@ def _notice_deleted_tasks(project: Project, platform_id: int) -> tuple[int, int]
     """Mark tasks that vanished from Label Studio. Only looks at ids when the counts differ, so it costs one small
     call."""
     alive = {p.platform_id: p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
-    foreign = int(project.store.projects.notes(project.name).get(FOREIGN, 0))
+    foreign = int(project.store.projects.notes(project.name, FOREIGN).get(FOREIGN, 0))
     count = project.platform.project(platform_id).task_count
     if count == len(alive) + foreign:
         return 0, 0

@@ -150,7 +150,7 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     judge = current_judge(project)
     waiting = open_placements(project)
     tasks = {task.id: task for task in project.store.tasks.get(project.name, [p.task_id for p in waiting])}
-    measured = project.store.projects.notes(project.name).get(GOLD_NOTE, {})
+    measured = project.store.projects.notes(project.name, GOLD_NOTE).get(GOLD_NOTE, {})
     visible = [p for p in waiting if not p.blind and p.task_id in tasks and p.task_id not in measured]
     version, answers = _answers(project, judge, [tasks[p.task_id] for p in visible])
     if version is None:

@@ -37,7 +37,7 @@ def basis(project: Project, rows: Sequence[Consensus]) -> str:
         tuple((flag.id, round(flag.score, 4)) for flag in store.flags.open(name)),
         tuple((row.annotation, row.control, str(row.decision), str(row.at)) for row in store.reviews.all(name)),
         tuple(sorted(rejections(project).items())),
-        repr(store.projects.notes(name).get(SKILL_NOTE)),
+        repr(store.projects.notes(name, SKILL_NOTE).get(SKILL_NOTE)),
         tuple(rows),
         project.settings.review.model_dump_json(),
         project.settings.consolidate.model_dump_json(),
@@ -54,7 +54,7 @@ def candidates(project: Project, rows: Sequence[Consensus]) -> list[Candidate]:
     for flag in project.store.flags.open(project.name):  # the most doubtful first
         if flag.reason in _DOUBTED:
             flags.setdefault(flag.task_id, flag)
-    skills = project.store.projects.notes(project.name).get(SKILL_NOTE, {})
+    skills = project.store.projects.notes(project.name, SKILL_NOTE).get(SKILL_NOTE, {})
     most, spent = project.settings.consolidate.max_people, _spent(project)
     found: dict[str, Candidate] = {}
     for control, row in _by_control(project, rows):

@@ -60,7 +60,7 @@ class Table:
 
 def load(project: Project) -> Table:
     """Return the table as it was saved; an empty one at first."""
-    note = project.store.projects.notes(project.name).get(NOTE)
+    note = project.store.projects.notes(project.name, NOTE).get(NOTE)
     if not note:
         return Table()
     entries = {entry["key"]: Entry(**entry) for entry in note["entries"]}

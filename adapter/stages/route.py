@@ -151,7 +151,7 @@ def _scene(project: Project, rows: Sequence[Routed]) -> tuple[_Scene, dict[str, 
     placements = {p.task_id: p for p in project.store.ledger.placements(project.name) if not p.gone}
     held = [row for row in rows if not row.done]
     watched = {row.task_id for row in held} | {p.task_id for p in placements.values() if not p.done}
-    base: dict[str, int] = dict(project.store.projects.notes(project.name).get(GOLD_NOTE, {}))
+    base: dict[str, int] = dict(project.store.projects.notes(project.name, GOLD_NOTE).get(GOLD_NOTE, {}))
     gold = {row.task_id for row in project.store.gold.all(project.name)} & placements.keys()
     said = project.store.annotations.said(project.name, watched | base.keys() | gold)
     finished = [row for row in held if row.annotator in said.get(row.task_id, {})]

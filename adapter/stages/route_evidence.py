@@ -21,7 +21,7 @@ from adapter.vocabulary import Control, Value
 def skills_of(project: Project) -> dict[str, Skill]:
     """Return each annotator's accuracy: of several controls the least, since one person answers them all."""
     least: dict[str, Skill] = {}
-    for by_person in project.store.projects.notes(project.name).get(SKILL_NOTE, {}).values():
+    for by_person in project.store.projects.notes(project.name, SKILL_NOTE).get(SKILL_NOTE, {}).values():
         for who, row in by_person.items():
             skill = Skill(float(row["accuracy"]), float(row["lower"]), float(row["upper"]), int(row["n"]))
             if who not in least or skill.accuracy < least[who].accuracy:

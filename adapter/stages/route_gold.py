@@ -136,7 +136,7 @@ def _hide(
     wanted: Sequence[Routed],
 ) -> None:
     """Take pre-labels off gold tasks that are about to be shown, and draw their place in the queue."""
-    shown = project.store.projects.notes(project.name).get(SHOWN_NOTE, {})
+    shown = project.store.projects.notes(project.name, SHOWN_NOTE).get(SHOWN_NOTE, {})
     fresh = {
         task_id: names[-1]
         for task_id, names in holders.items()

@@ -28,7 +28,7 @@ def present_people(project: Project, waiting: Sequence[Routed], now: datetime) -
     names = sorted(set(policy.annotators) or {*seen, *tiers})
     if policy.idle_h is None:
         return names, {}
-    before: dict[str, str] = dict(project.store.projects.notes(project.name).get(AWAY_NOTE, {}))
+    before: dict[str, str] = dict(project.store.projects.notes(project.name, AWAY_NOTE).get(AWAY_NOTE, {}))
     limit = now - timedelta(hours=policy.idle_h)
     oldest = {row.annotator: row.at for row in reversed(waiting)}  # given oldest first
     silent = {

@@ -99,7 +99,7 @@ def _seat(
 
 def places_of(project: Project, platform_id: int, people: Sequence[str]) -> dict[str, str]:
     """Return where these people work, as far as they have a place already."""
-    seats = project.store.projects.notes(project.name).get(SEATS_NOTE, {})
+    seats = project.store.projects.notes(project.name, SEATS_NOTE).get(SEATS_NOTE, {})
     here = seats.get("project") == platform_id and seats.get("way") == project.settings.routing.way
     known = {**seats.get("people", {}), **seats.get("now", {})} if here else {}
     return {name: known[name] for name in people if name in known}

@@ -20,7 +20,7 @@ annotations count."""
 
 def tiers_at(store: Store, name: str) -> tuple[int | None, dict[str, int]]:
     """Return the main project in Label Studio and tier to project there; (None, {}) without tiers."""
-    note = store.projects.notes(name).get(TIERS_NOTE)
+    note = store.projects.notes(name, TIERS_NOTE).get(TIERS_NOTE)
     if not note:
         return None, {}
     return int(note["project"]), {str(tier): int(number) for tier, number in note["tiers"].items()}

@@ -187,7 +187,7 @@ def _displace(project: Project, intents: Sequence[Intent]) -> None:
 
 def _resume(project: Project) -> None:
     """Complete what a kill left of `_displace`: an intent for each task that lost its place; others stay."""
-    rows = project.store.projects.notes(project.name).get(MOVES_NOTE)
+    rows = project.store.projects.notes(project.name, MOVES_NOTE).get(MOVES_NOTE)
     if rows:
         project.store.ledger.intend(project.name, [Intent(*row) for row in rows])
         project.store.projects.note(project.name, MOVES_NOTE, None)

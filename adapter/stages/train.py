@@ -59,7 +59,7 @@ def due(project: Project) -> str | None:
     labels = _usable_labels(project)
     if labels < policy.min_labels:
         return None
-    trained = project.store.projects.notes(project.name).get(TRAINED_NOTE)
+    trained = project.store.projects.notes(project.name, TRAINED_NOTE).get(TRAINED_NOTE)
     if not trained:
         return f"{labels} labels and no model yet"
     if trained.get("digest") == project.store.annotations.digest(project.name):

@@ -77,10 +77,12 @@ class Projects(Group):
             else:
                 conn.execute(self._upsert(notes), [{"project_id": project, "key": key, "value": value}])
 
-    def notes(self, name: str) -> dict[str, Any]:
-        """Return all notes."""
+    def notes(self, name: str, *keys: str) -> dict[str, Any]:
+        """Return the notes of these keys as far as they are there; all notes without a key. Some are large: who wants
+        one names it."""
         with self._db.read_project(name) as (conn, project):
-            rows = conn.execute(sa.select(notes.c.key, notes.c.value).where(notes.c.project_id == project))
+            query = sa.select(notes.c.key, notes.c.value).where(notes.c.project_id == project)
+            rows = conn.execute(query.where(notes.c.key.in_(keys)) if keys else query)
             return dict(sorted((key, value) for key, value in rows))
 
 

@@ -190,7 +190,7 @@ class ModelHost:
             current = self._app.store.models.current(name) if stored else None
             tiers = tuple(tiers_at(self._app.store, name)[1].values()) if platform_id is not None else ()
             routed = stored and project.settings.routing.enabled
-            measured = frozenset(self._app.store.projects.notes(name).get(GOLD_NOTE, ()) if routed else ())
+            measured = frozenset(self._app.store.projects.notes(name, GOLD_NOTE).get(GOLD_NOTE, ()) if routed else ())
         except HitlError as error:
             self._tell(name, str(error))
             return before

@@ -83,8 +83,10 @@ class TestProjects:
         store.projects.note("p", "a", 1)
         store.projects.note("p", "a", False)
         assert store.projects.notes("p") == {"a": False, "b": {"x": [1, 2.5, None, "ü\x00\ud800", 10**30, None]}}
+        assert store.projects.notes("p", "a", "missing") == {"a": False}
         store.projects.note("p", "a", None)
         assert list(store.projects.notes("p")) == ["b"]
+        assert store.projects.notes("p", "a") == {}
 
     def test_an_unknown_project_has_nothing_and_takes_nothing(self, store: Store) -> None:
         assert store.projects.get("nobody") is None

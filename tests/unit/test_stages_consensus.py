@@ -79,11 +79,9 @@ def test_a_method_is_chosen_anew_only_when_there_are_a_fifth_more_votes(make_wor
     consolidate(world.project)
     note = world.project.store.projects.notes("spam")[METHOD_NOTE]["spam"]
     control = world.project.space.control("spam")
-    votes = {row.task_id: row.support for row in rows(world)}
     assert note["votes"] == 120
-    assert method_for(world.project, control, votes) == note["method"]
-    more = votes | {f"new-{n}": {"ann": ("spam",), "bob": ("ham",)} for n in range(12)}
-    assert method_for(world.project, control, more) == "auto"
+    assert method_for(world.project, control, note, votes=120, gold=0) == note["method"]
+    assert method_for(world.project, control, note, votes=144, gold=0) == "auto"
 
 
 def test_a_label_that_only_the_model_tipped_does_not_train(make_world: Make) -> None:
