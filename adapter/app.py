@@ -131,6 +131,7 @@ class App:
             home=self.settings.home,
             config=self.settings.config,
             web=self.settings.web,
+            engine=self.settings.engine,
             secrets=self.secrets,
             now=self.now,
             make_platform=lambda: self.platform,

@@ -54,12 +54,14 @@ class RankPolicy(Policy):
     """Which tasks people see next.
 
     strategy: `margin`, `entropy`, `least-confidence` or `random`. flagged_share: of every batch that goes to a
-    second look at flagged tasks. diversity: near neighbours never share a batch (needs embeddings). seed: of
+    second look at flagged tasks. judging_share: of every batch that goes to tasks on which people's labels tell most
+    about the labeling functions. diversity: near neighbours never share a batch (needs embeddings). seed: of
     everything random.
     """
 
     strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
     flagged_share: Share = 0.1
+    judging_share: Share = 0.1
     diversity: bool = True
     seed: int = 0
 
@@ -70,15 +72,18 @@ class ConsolidatePolicy(Policy):
     people_threshold: posterior from which people's consensus stands; below it one more person is asked. max_people:
     most people asked for one task. people_method: how people's votes become one: `auto` (the kind's safe default, or
     the best on gold tasks once there are `min_gold` of them) or the name of a method as `hitl kinds` lists them.
-    consolidator: of functions' votes: `best` (on the blind sample), `majority` or `label-model`. min_gold: blind
-    labels needed before `best` may leave majority.
+    consolidator: of functions' votes: `best` (on the blind sample) or the name of one, such as `majority`,
+    `weighted-vote`, `label-model`, `abstain-em` or `semi-supervised`. min_gold: blind labels on covered tasks needed
+    before `best` may leave the safe default. copies: agreement from which two functions are near-copies of each other,
+    which count once. seed: of everything random.
     """
 
     people_threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.75
     max_people: Annotated[int, Field(ge=1, le=20)] = 3
     people_method: str = "auto"
-    consolidator: Literal["best", "majority", "label-model"] = "best"
+    consolidator: str = "best"
     min_gold: Annotated[int, Field(ge=1)] = 20
+    copies: Annotated[float, Field(gt=0.5, le=1.0)] = 0.95
     seed: int = 0
 
 
@@ -102,8 +107,9 @@ class TrainPolicy(Policy):
     min_labels: people's labels needed for the first model. min_new: new labels that start a training. max_wait_s:
     longest time that a smaller number of new labels waits. alpha: level of the promotion gate's one-sided exact McNemar
     test; the candidate is refused when it is significantly worse at this level, or worse in accuracy by more than
-    `tolerance` and one standard error. weak: `auto` uses weak labels while cross-validation shows that they help,
-    `always`, `never`.
+    `tolerance` and one standard error. weak: `auto` uses weak labels while the blind sample shows that they help,
+    `always`, `never`. weak_patience: trainings in a row in which the model without weak labels was at least as good,
+    after which `auto` retires them.
     """
 
     min_labels: Annotated[int, Field(ge=2)] = 20
@@ -113,6 +119,7 @@ class TrainPolicy(Policy):
     tolerance: Share = 0.02
     min_gate: Annotated[int, Field(ge=1)] = 10
     weak: Literal["auto", "always", "never"] = "auto"
+    weak_patience: Annotated[int, Field(ge=1)] = 2
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     seed: int = 0
 

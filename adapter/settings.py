@@ -79,6 +79,22 @@ class ScheduleSettings(Section):
     lease_s: Seconds = 15.0
 
 
+class EngineSettings(Section):
+    """Where labeling functions run. kind: `local`, this machine's processes, or `dask`, an existing cluster whose
+    scheduler answers at `address` (tcp://host:port). workers: most processes here; null for one a core, at most 8.
+    timeout_s: for one call of one function. strikes: time-outs and crashes after which a function is given up for the
+    rest of a run. memory_mb: of one worker; 0 for no limit. partition_rows: tasks that are read, voted on and stored at
+    a time."""
+
+    kind: Literal["local", "dask"] = "local"
+    address: str = ""
+    workers: Annotated[int, Field(ge=1, le=1024)] | None = None
+    timeout_s: Seconds = 5.0
+    strikes: Annotated[int, Field(ge=1)] = 3
+    memory_mb: Annotated[int, Field(ge=0)] = 4096
+    partition_rows: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
+
+
 class DataSettings(Section):
     """Where a project's tasks come from. path: file, folder or `label-studio:<project id>`; relative to the settings
     file. format: `auto` by ending. id_column: stable id; empty means by content. subgroups: columns for bias audits.
@@ -139,4 +155,5 @@ class Settings(Section):
     label_studio: LabelStudioSettings = LabelStudioSettings()
     web: WebSettings = WebSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    engine: EngineSettings = EngineSettings()
     projects: dict[str, ProjectSettings] = Field(default_factory=dict)

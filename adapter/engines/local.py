@@ -6,50 +6,26 @@ import os
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from adapter.engines.base import ABSTAIN, FAULT, Applied, VoteFault, Votes
 from adapter.engines.process import CELLS, Worker, WorkerDied
-from adapter.engines.worker import ABSTAIN, FAULT, FAULTS_TOLD, Order
+from adapter.engines.worker import FAULTS_TOLD, Order
 from adapter.errors import FunctionsError
 from adapter.labeling import LabelingFunction, control_of
 from adapter.vocabulary import Control, JsonObject, LabelSpace
 
 __all__ = ["ABSTAIN", "FAULT", "Applied", "LocalEngine", "Run", "VoteFault"]
 
-Votes = npt.NDArray[np.int16]
-
 _CHUNK_ROWS = 1000
 _CHUNK_CHARACTERS = 4_000_000
 _LOAD_S = 60.0
 _MOST_NOTED = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class VoteFault:
-    """A labeling function failed. row: index into the rows given; None: it failed as a whole, or on more rows."""
-
-    source: str
-    version: str
-    row: int | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """votes: int16 (n, m), index into the labels of the function's control, ABSTAIN (-1) or FAULT (-2); columns in the
-    order of the functions. faults: by row, then function; at most 100 rows told per function, the rest in one more.
-    seconds: spent in each function. stopped: functions given up because they hung or crashed too often."""
-
-    votes: Votes
-    faults: tuple[VoteFault, ...]
-    seconds: Mapping[str, float]
-    stopped: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

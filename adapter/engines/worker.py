@@ -20,11 +20,11 @@ from multiprocessing.connection import Connection
 from types import FrameType, MappingProxyType
 from typing import Any
 
+from adapter.engines.base import ABSTAIN, FAULT
 from adapter.errors import FunctionsError, nearest
 from adapter.labeling import discover
 from adapter.vocabulary import JsonObject
 
-ABSTAIN, FAULT = -1, -2
 PLACE = 16
 """Bytes at the start of the shared memory: function index and row of the call in progress, two int64."""
 LONGEST_MESSAGE = 500

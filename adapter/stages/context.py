@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from adapter.core.blind import is_blind
 from adapter.kinds import learned
 from adapter.policies import BlindPolicy
-from adapter.settings import ProjectSettings, WebSettings
+from adapter.settings import EngineSettings, ProjectSettings, WebSettings
 from adapter.vocabulary import Control, LabelSpace
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Project:
     home: Path
     config: Path
     web: WebSettings
+    engine: EngineSettings
     secrets: Secrets
     now: Callable[[], datetime]
     make_platform: Callable[[], Platform]
