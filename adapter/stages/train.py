@@ -32,6 +32,7 @@ from adapter.stages.evidence import (
 )
 from adapter.stages.models import promote
 from adapter.stages.reports import TrainReport
+from adapter.stages.weak_use import keep_weak_uses, weak_uses, with_or_without
 from adapter.training import ControlJob, Progress, TrainJob, TrainResult, run
 from adapter.vocabulary import Consensus, Control, ModelState, ModelVersion, Task, Value
 
@@ -102,8 +103,11 @@ def train(project: Project) -> TrainReport:
     if not controls:
         return TrainReport(None, False, f"people have used fewer than two labels of {', '.join(thin)} so far")
     number = store.models.next_number(name)
+    uses = weak_uses(project)
     job = TrainJob(
-        controls=tuple(_control_job(project, control, gold[control.name]) for control in controls),
+        controls=tuple(
+            _control_job(project, control, gold[control.name], uses[control.name].fade) for control in controls
+        ),
         backend=project.settings.backend.path,
         options=dict(project.settings.backend.options),
         weak=project.settings.train.weak,
@@ -123,7 +127,15 @@ def train(project: Project) -> TrainReport:
     try:
         result = run(job, folder, project.settings.train.timeout_s, tell, stop=stop)
         gold = {control.name: gold[control.name] for control in controls}
-        return _judge(project, number, result, gold, votes, seen, time.perf_counter() - started)
+
+        def right(control: Control, probabilities: Floats) -> npt.NDArray[np.bool_]:
+            return _correct(control, probabilities, gold[control.name].blind)
+
+        labels = {control: len(rows.train) for control, rows in gold.items()}
+        result, uses = with_or_without(project, result, right, labels, folder, f"{name}-{number}")
+        report = _judge(project, number, result, gold, votes, seen, time.perf_counter() - started)
+        keep_weak_uses(project, uses)
+        return report
     finally:
         store.projects.note(name, TRAINING_NOTE, None)
         shutil.rmtree(folder, ignore_errors=True)
@@ -243,10 +255,11 @@ def _tipped_by_model(row: Consensus) -> bool:
     return [value for value, count in said.items() if count == most] != [repr(row.value)]
 
 
-def _control_job(project: Project, control: Control, gold: Gold) -> ControlJob:
+def _control_job(project: Project, control: Control, gold: Gold, fade: float) -> ControlJob:
+    """Return what a control's model learns from. fade: what weak labels weigh less by now; 0 leaves them out."""
     kind = label_kind_of(control)
     tasks = [task for task, _, _ in gold.train]
-    weak_tasks, weak_targets = _weak_rows(project, control)
+    weak_tasks, weak_targets = _weak_rows(project, control, fade)
     return ControlJob(
         name=control.name,
         labels=control.labels,
@@ -261,15 +274,16 @@ def _control_job(project: Project, control: Control, gold: Gold) -> ControlJob:
         weak_examples=tuple(task.data for task in weak_tasks),
         weak_targets=weak_targets,
         gate_examples=tuple(task.data for task, _ in gold.blind),
+        fade=fade,
     )
 
 
-def _weak_rows(project: Project, control: Control) -> tuple[list[Task], Floats]:
+def _weak_rows(project: Project, control: Control, fade: float) -> tuple[list[Task], Floats]:
     """Return weakly labelled tasks that people have not labelled, none of them blind or a copy, and their soft
     targets."""
     nothing: tuple[list[Task], Floats] = ([], np.empty((0, len(control.labels)), np.float32))
     weak = weak_probabilities(project, control)
-    if weak is None or project.settings.train.weak == "never":
+    if weak is None or not fade or project.settings.train.weak == "never":
         return nothing
     index = project.store.tasks.index(project.name)
     usable = ~np.isnan(weak[1]).any(axis=1) & ~index.blind & (index.duplicate_of < 0)

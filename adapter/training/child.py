@@ -22,8 +22,18 @@ from adapter.bundle import Bundle, ask, build, load_factory
 from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError, HitlError
 from adapter.ports import Backend, Floats
-from adapter.training.job import ERROR, PROGRESS, RESULT, ControlJob, TrainJob, save_result, write_json
-from adapter.training.validate import WEIGHTS, Trial, Weak, choose, cross_validate, joined, sentence, trial
+from adapter.training.job import (
+    CANDIDATE,
+    ERROR,
+    PROGRESS,
+    RESULT,
+    RIVAL,
+    ControlJob,
+    TrainJob,
+    save_result,
+    write_json,
+)
+from adapter.training.validate import WEIGHTS, Trial, Weak, choose, cross_validate, joined, rival_of, sentence, trial
 from adapter.vocabulary import JsonObject
 
 NICENESS = 10
@@ -32,15 +42,23 @@ WEAK_IN_SEARCH = 600
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
-    """One control's training."""
+class Fit:
+    """One control's model at one weight of weak labels. digest: of all it learned from."""
 
     backend: Backend
     heldout: HeldOut
     gate: Floats
     weak_weight: float
-    metrics: dict[str, Any]
     digest: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One control's training. rival: the other answer to the question of weak labels, where it is open."""
+
+    fit: Fit
+    rival: Fit | None
+    metrics: dict[str, Any]
 
 
 class Steps:
@@ -91,43 +109,50 @@ def train(folder: Path) -> None:
     """Train the job in `folder` and leave its result there."""
     job = TrainJob.load(folder)
     load_factory(job.backend)  # a wrong path or option fails at once, not after the first fold
-    steps = Steps(folder, sum((job.folds * len(_weights(job, control))) + 1 for control in job.controls))
+    steps = Steps(folder, sum(_fits(job, control) for control in job.controls))
     outcomes = {control.name: _train(job, control, steps) for control in job.controls}
-    bundle = Bundle(
-        {name: outcome.backend for name, outcome in outcomes.items()},
-        {
-            "backend": job.backend,
-            "options": dict(job.options),
-            "controls": {
-                control.name: {"labels": control.labels, "multiple": control.multiple, "fields": control.fields}
-                for control in job.controls
-            },
-        },
-    )
+    fits = {CANDIDATE: {name: outcome.fit for name, outcome in outcomes.items()}}
+    rivals = {name: outcome.rival for name, outcome in outcomes.items() if outcome.rival is not None}
+    if rivals:
+        fits[RIVAL] = rivals
+    about = {
+        control.name: {"labels": control.labels, "multiple": control.multiple, "fields": control.fields}
+        for control in job.controls
+    }
     steps.say("saving the model")
     partial = folder / f"{RESULT}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    bundle.save(partial / "bundle")
+    for variant, by_control in fits.items():
+        meta = {
+            "backend": job.backend,
+            "options": dict(job.options),
+            "controls": {name: about[name] for name in by_control},
+        }
+        Bundle({name: fit.backend for name, fit in by_control.items()}, meta).save(partial / variant)
+    digests = [outcome.fit.digest for outcome in outcomes.values()]
     metrics = {
-        "data_digest": _sha256(job.backend, dict(job.options), job.seed, [one.digest for one in outcomes.values()]),
+        "data_digest": _sha256(job.backend, dict(job.options), job.seed, digests),
         "controls": {name: outcome.metrics for name, outcome in outcomes.items()},
         "seed": job.seed,
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
     }
     save_result(
         partial,
-        list(outcomes),
         metrics,
-        {name: outcome.gate for name, outcome in outcomes.items()},
-        {name: outcome.heldout for name, outcome in outcomes.items()},
-        any(outcome.weak_weight > 0 for outcome in outcomes.values()),
+        {
+            variant: ({name: fit.gate for name, fit in by.items()}, {name: fit.heldout for name, fit in by.items()})
+            for variant, by in fits.items()
+        },
+        any(outcome.fit.weak_weight > 0 for outcome in outcomes.values()),
     )
     partial.rename(folder / RESULT)
 
 
 def _weights(job: TrainJob, control: ControlJob) -> tuple[float, ...]:
-    return (0.0,) if job.weak == "never" or not control.weak_ids else WEIGHTS
+    if job.weak == "never" or not control.weak_ids or not control.fade:
+        return (0.0,)
+    return tuple(weight * control.fade for weight in WEIGHTS)
 
 
 def _train(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
@@ -152,18 +177,16 @@ def _train(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
         )
         trials.append(trial(weight, held[weight], control.targets, weights, control.multiple))
     chosen = choose(trials, job.weak)
-    steps.say(f"training '{control.name}'")
-    weak = _weak(control, weak_rows, chosen.weight, job.seed, None)
-    used = weights > 0
-    people = [example for example, use in zip(control.examples, used, strict=True) if use]
-    examples, targets, mass = joined(people, control.targets[used], weights[used], weak)
-    backend = build(job.backend, control.fields, job.options, job.places)
-    backend.fit(examples, targets, weights=mass, multiple=control.multiple, seed=job.seed)
-    gate = ask(backend, control.gate_examples, len(control.labels), control.name)
-    steps.say(f"predicted the blind sample for '{control.name}'", 1)
+    rival = rival_of(trials, chosen, job.weak)
+
+    def fit(weight: float) -> Fit:
+        weak = _weak(control, weak_rows, weight, job.seed, None)
+        return _fit(job, control, weights, weak, weight, held[weight], steps)
+
+    fitted = fit(chosen.weight)
     metrics = {
-        "people": int(used.sum()),
-        "weak": len(weak.examples) if weak is not None else 0,
+        "people": int((weights > 0).sum()),
+        "weak": len(weak_rows) if chosen.weight else 0,
         "weak_available": len(weak_rows),
         "weak_weight": chosen.weight,
         "folds": int(held[chosen.weight].folds.max()) + 1,
@@ -173,22 +196,38 @@ def _train(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
         "log_loss": round(chosen.log_loss, 4),
         "table": [one.json() for one in trials],
         "sentence": sentence(trials, chosen, len(weak_rows)),
-        "seconds": round(time.perf_counter() - started, 3),
     }
+    other = None
+    if rival is not None:
+        other = fit(rival.weight)
+        metrics["rival_weight"] = rival.weight
+    metrics["seconds"] = round(time.perf_counter() - started, 3)
+    return Outcome(fitted, other, metrics)
+
+
+def _fit(
+    job: TrainJob, control: ControlJob, weights: Floats, weak: Weak | None, weight: float, held: HeldOut, steps: Steps
+) -> Fit:
+    """Train on all that may be trained on, and predict the blind sample."""
+    how = "with" if weak is not None else "without"
+    steps.say(f"training '{control.name}' {how} weak labels")
+    used = weights > 0
+    people = [example for example, use in zip(control.examples, used, strict=True) if use]
+    examples, targets, mass = joined(people, control.targets[used], weights[used], weak)
+    backend = build(job.backend, control.fields, job.options, job.places)
+    backend.fit(examples, targets, weights=mass, multiple=control.multiple, seed=job.seed)
+    gate = ask(backend, control.gate_examples, len(control.labels), control.name)
+    steps.say(f"predicted the blind sample for '{control.name}'", 1)
     ids = [one for one, use in zip(control.ids, used, strict=True) if use]
-    if weak is not None:
-        ids += [control.weak_ids[row] for row in weak_rows]
-    digest = _sha256(
-        control.name,
-        control.labels,
-        control.multiple,
-        control.fields,
-        ids,
-        targets,
-        mass,
-        _seen(examples, control.fields),
-    )
-    return Outcome(backend, held[chosen.weight], gate, chosen.weight, metrics, digest)
+    seen = _seen(examples, control.fields)
+    digest = _sha256(control.name, control.labels, control.multiple, control.fields, ids, targets, mass, seen)
+    return Fit(backend, held, gate, weight, digest)
+
+
+def _fits(job: TrainJob, control: ControlJob) -> int:
+    """Return how many models are trained for a control: the folds at each weight, and the final ones."""
+    weights = len(_weights(job, control))
+    return job.folds * weights + (2 if weights > 1 and job.weak == "auto" else 1)
 
 
 def _usable_weak(control: ControlJob) -> list[int]:

@@ -4,14 +4,15 @@ pickle.
 job.json  job.safetensors  examples.jsonl      written by the parent before the child starts
 progress.json                                  replaced by the child as it goes
 error.json                                     why the child gave up
-result/                                        the child's last act, by rename: bundle/, result.json, result.safetensors
+result/                                        the child's last act, by rename: result.json, result.safetensors, and
+                                               the bundles candidate/ and, where there is one, rival/
 log.txt                                        what the child printed
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,8 @@ RESULT = "result"
 PROGRESS = "progress.json"
 ERROR = "error.json"
 LOG = "log.txt"
+CANDIDATE = "candidate"
+RIVAL = "rival"
 
 
 def _no_floats() -> Floats:
@@ -40,7 +43,8 @@ class ControlJob:
 
     targets (n, k) and weights (n,): of people's consensus. groups: one name a row, equal for duplicates. weak_targets
     (m, k): soft. gate_examples: what to predict for the gate; their labels stay with the parent. gate_groups: names of
-    duplicate groups that must not be trained on, since the gate measures on them.
+    duplicate groups that must not be trained on, since the gate measures on them. fade: what weak labels' weight is
+    multiplied by, as they come to be worth less.
     """
 
     name: str
@@ -57,6 +61,7 @@ class ControlJob:
     weak_targets: Floats = field(default_factory=_no_floats)
     gate_examples: tuple[JsonObject, ...] = ()
     gate_groups: tuple[str, ...] = ()
+    fade: float = 1.0
 
     def __post_init__(self) -> None:
         n, m, k = len(self.ids), len(self.weak_ids), len(self.labels)
@@ -126,6 +131,7 @@ class TrainJob:
                     "weak_ids": control.weak_ids,
                     "gate": len(control.gate_examples),
                     "gate_groups": control.gate_groups,
+                    "fade": control.fade,
                 }
             )
         about = {
@@ -176,6 +182,7 @@ def _control(
         weak_targets=arrays.get(f"{number}.weak", _no_floats()),
         gate_examples=examples(one["gate"]),
         gate_groups=tuple(one["gate_groups"]),
+        fade=float(one["fade"]),
     )
 
 
@@ -189,10 +196,21 @@ class Progress:
 
 
 @dataclass(frozen=True, eq=False)
+class Rival:
+    """The same training with the other answer to the question of weak labels: with them where the candidate is without,
+    and the other way round. Made for the controls where the blind sample is to decide. Fields as in `TrainResult`."""
+
+    bundle_folder: Path
+    gate_predictions: dict[str, Floats]
+    heldout: dict[str, HeldOut]
+
+
+@dataclass(frozen=True, eq=False)
 class TrainResult:
     """What a training left. bundle_folder: for `Bundle.load`. metrics: JSON, `data_digest` and, for each control, the
     table of weak weights. gate_predictions: control to (g, k). heldout: control to held-out probabilities of people's
-    examples, in the job's order. used_weak: whether any control learned from weak labels. seconds: of the whole."""
+    examples, in the job's order. used_weak: whether any control learned from weak labels. seconds: of the whole.
+    rival: None where weak labels are not in question."""
 
     bundle_folder: Path
     metrics: JsonObject
@@ -200,31 +218,29 @@ class TrainResult:
     heldout: dict[str, HeldOut]
     used_weak: bool
     seconds: float
+    rival: Rival | None = None
 
 
 def save_result(
     folder: Path,
-    names: Sequence[str],
     metrics: JsonObject,
-    gate: Mapping[str, Floats],
-    heldout: Mapping[str, HeldOut],
+    variants: Mapping[str, tuple[Mapping[str, Floats], Mapping[str, HeldOut]]],
     used_weak: bool,
 ) -> None:
-    """Write a result's JSON and arrays into `folder`."""
+    """Write a result's JSON and arrays into `folder`. variants: CANDIDATE, and RIVAL if there is one, to gate
+    predictions and held-out probabilities by control."""
     from safetensors.numpy import save_file
 
     arrays: dict[str, npt.NDArray[Any]] = {}
-    for number, name in enumerate(names):
-        arrays[f"{number}.gate"] = np.ascontiguousarray(gate[name], np.float32)
-        arrays[f"{number}.heldout"] = np.ascontiguousarray(heldout[name].probabilities, np.float32)
-        arrays[f"{number}.folds"] = np.ascontiguousarray(heldout[name].folds, np.int64)
+    seeds: dict[str, dict[str, int]] = {}
+    for variant, (gate, heldout) in variants.items():
+        for number, name in enumerate(gate):
+            arrays[f"{variant}.{number}.gate"] = np.ascontiguousarray(gate[name], np.float32)
+            arrays[f"{variant}.{number}.heldout"] = np.ascontiguousarray(heldout[name].probabilities, np.float32)
+            arrays[f"{variant}.{number}.folds"] = np.ascontiguousarray(heldout[name].folds, np.int64)
+        seeds[variant] = {name: held.seed for name, held in heldout.items()}
     save_file(arrays, folder / "result.safetensors")
-    about = {
-        "controls": list(names),
-        "metrics": metrics,
-        "used_weak": used_weak,
-        "seeds": [heldout[name].seed for name in names],
-    }
+    about = {"variants": seeds, "metrics": metrics, "used_weak": used_weak}
     (folder / "result.json").write_text(json.dumps(about), encoding="utf-8")
 
 
@@ -236,16 +252,27 @@ def load_result(folder: Path, seconds: float) -> TrainResult:
     place = folder / RESULT
     about = json.loads((place / "result.json").read_text(encoding="utf-8"))
     arrays = load_file(place / "result.safetensors")
-    numbered = list(enumerate(about["controls"]))
+
+    def variant(name: str) -> Rival:
+        numbered = list(enumerate(about["variants"][name].items()))
+        return Rival(
+            place / name,
+            {control: arrays[f"{name}.{i}.gate"] for i, (control, _) in numbered},
+            {
+                control: HeldOut(arrays[f"{name}.{i}.heldout"], arrays[f"{name}.{i}.folds"], int(seed))
+                for i, (control, seed) in numbered
+            },
+        )
+
+    candidate = variant(CANDIDATE)
     return TrainResult(
-        bundle_folder=place / "bundle",
+        bundle_folder=candidate.bundle_folder,
         metrics=about["metrics"],
-        gate_predictions={name: arrays[f"{i}.gate"] for i, name in numbered},
-        heldout={
-            name: HeldOut(arrays[f"{i}.heldout"], arrays[f"{i}.folds"], int(about["seeds"][i])) for i, name in numbered
-        },
+        gate_predictions=candidate.gate_predictions,
+        heldout=candidate.heldout,
         used_weak=bool(about["used_weak"]),
         seconds=seconds,
+        rival=variant(RIVAL) if RIVAL in about["variants"] else None,
     )
 
 

@@ -166,6 +166,15 @@ def choose(trials: Sequence[Trial], policy: str) -> Trial:
     return without[0] if without[0].accuracy > best.accuracy + error else best
 
 
+def rival_of(trials: Sequence[Trial], chosen: Trial, policy: str) -> Trial | None:
+    """Return the trial that the blind sample shall compare with the chosen one: the one without weak labels, or the
+    best with some; None where the policy, or the want of weak labels, leaves no question."""
+    if policy != "auto":
+        return None
+    others = [one for one in trials if bool(one.weight) != bool(chosen.weight)]
+    return max(others, key=lambda one: (round(one.accuracy, 6), -one.log_loss), default=None)
+
+
 def sentence(trials: Sequence[Trial], chosen: Trial, weak: int) -> str:
     """Return one sentence for people: whether weak labels help."""
     without = next((trial for trial in trials if not trial.weight), None)

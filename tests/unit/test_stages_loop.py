@@ -161,7 +161,7 @@ def test_a_worse_candidate_is_refused(trained: Any, monkeypatch: pytest.MonkeyPa
 
         result = real(*args, **options)
         flipped = {name: np.ascontiguousarray(rows[:, ::-1]) for name, rows in result.gate_predictions.items()}
-        return dataclasses.replace(result, gate_predictions=flipped)
+        return dataclasses.replace(result, gate_predictions=flipped, rival=None)
 
     monkeypatch.setattr(module, "run", spoiled)
     report = train(project)
