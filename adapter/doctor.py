@@ -124,7 +124,7 @@ def function_findings(project: Project) -> Iterator[Finding]:
             wrong += 1
             yield failed(where, error)
             continue
-        for label, line, advice in unknown_labels(function.function, control.labels):
+        for label, line, advice in unknown_labels(function, control.labels):
             wrong += 1
             yield Finding(
                 Level.ERROR,

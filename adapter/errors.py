@@ -7,6 +7,7 @@
     ├── LabelError               a label outside the label config
     ├── DataError                input data that cannot be read at all (single bad rows go to the rejects file instead)
     ├── FunctionsError           a labeling functions module that does not import or declares nonsense
+    ├── EngineError              the cluster that labeling functions shall run on
     ├── BackendError             a model backend that cannot be loaded, fitted or asked
     ├── ModelError               a model version that does not exist, or whose files do not match its digest
     ├── StoreError               the store cannot be read or written
@@ -80,6 +81,12 @@ class FunctionsError(HitlError):
     """A labeling functions module cannot be used: run it with plain Python and mend what it reports."""
 
     exit_code = 2
+
+
+class EngineError(HitlError):
+    """The cluster that runs labeling functions is not there or gave up: start it, or set `engine.kind: local`."""
+
+    exit_code = 3
 
 
 class BackendError(HitlError):

@@ -5,23 +5,39 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter.errors import nearest
+from adapter.labeling.function import LabelingFunction
 
 
-def unknown_labels(function: Callable[..., Any], labels: Sequence[str]) -> list[tuple[str, int, str]]:
+def unknown_labels(
+    function: LabelingFunction | Callable[..., Any], labels: Sequence[str]
+) -> list[tuple[str, int, str]]:
     """Return (label, line in its file, advice) for each text that `function` returns and that is no label.
 
-    Only what is certain is reported: literals and module constants in `return`. What is computed is left to the run,
-    which records a fault.
+    Only what is certain is reported: literals and module constants in `return`, alone or with a confidence, and what a
+    declared function votes. What is computed is left to the run, which records a fault.
     """
     found: dict[str, tuple[int, str]] = {}
-    for value, line in returned_texts(function):
+    for value, line in _answers(function):
         if value not in labels and value not in found:
             found[value] = (line, nearest(value, labels))
     return [(value, line, advice) for value, (line, advice) in found.items()]
+
+
+def _answers(function: LabelingFunction | Callable[..., Any]) -> Iterator[tuple[str, int]]:
+    if not isinstance(function, LabelingFunction):
+        yield from returned_texts(function)
+    elif function.declared is None:
+        yield from returned_texts(function.function)
+    elif function.declared.label:
+        yield function.declared.label, function.line
+    else:  # a table with a label for each entry
+        table = getattr(function.function, "labels", None)
+        values = table.values() if isinstance(table, Mapping) else ()
+        yield from ((value, function.line) for value in dict.fromkeys(values) if isinstance(value, str))
 
 
 def returned_texts(function: Callable[..., Any]) -> Iterator[tuple[str, int]]:
@@ -58,5 +74,7 @@ def _texts(node: ast.expr, known: dict[str, Any]) -> Iterator[str]:
     elif isinstance(node, ast.IfExp):
         yield from _texts(node.body, known)
         yield from _texts(node.orelse, known)
+    elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # a label with a confidence
+        yield from _texts(node.elts[0], known)
     elif isinstance(node, ast.Name) and isinstance(known.get(node.id), str):
         yield known[node.id]

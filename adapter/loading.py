@@ -7,7 +7,6 @@ whole seconds and would miss a quick edit.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import importlib
@@ -15,7 +14,7 @@ import importlib.util
 import sys
 import threading
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -23,10 +22,14 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from adapter.errors import FunctionsError
+from adapter.loading_limit import LOAD_S, LoadTooLong, limited, rehearse
+from adapter.source_files import closure as closure
+from adapter.source_files import version as version
 
 _PREFIX = "_hitl_functions_"
 _VERSION = "__hitl_version__"
 _LOCK = threading.RLock()
+_REHEARSED: dict[str, str] = {}
 _SKIPPED = {"__main__.py", "conftest.py", "setup.py"}
 
 
@@ -68,12 +71,37 @@ class _FreshFinder:
         return spec
 
 
-def load(spec: str | Path, *, base: Path | None = None) -> list[Loaded]:
-    """Load the modules that `spec` names, in the order of their paths; see `adapter.labeling.discover`."""
-    with _LOCK:
-        importlib.invalidate_caches()
-        path = _path(spec, base)
-        return _load_path(path) if path is not None else _load_dotted(str(spec))
+def load(spec: str | Path, *, base: Path | None = None, limit_s: float = LOAD_S) -> list[Loaded]:
+    """Load the modules that `spec` names, in the order of their paths; see `adapter.labeling.discover`.
+
+    limit_s: seconds that their import may take, 0 for no limit; see `adapter.loading_limit` for what holds it. The
+    modules run in the thread that calls, one load at a time."""
+    path = _path(spec, base)
+    try:
+        if limit_s and threading.current_thread() is not threading.main_thread():
+            _rehearse(spec, path, limit_s)
+        with _LOCK, limited(limit_s):
+            importlib.invalidate_caches()
+            return _load_path(path) if path is not None else _load_dotted(str(spec))
+    except OSError as error:  # of reading the files; what authors raise is advice by now
+        raise FunctionsError(
+            f"it cannot be read ({error.strerror or error})",
+            where=str(error.filename or spec),
+            remedy="Check the file and its permissions.",
+        ) from error
+
+
+def _rehearse(spec: str | Path, path: Path | None, limit_s: float) -> None:
+    """Try an import elsewhere, unless this process has tried the same sources. A dotted module counts as the same:
+    where it lies is not known before it is imported."""
+    digest = ""
+    if path is not None:
+        folder = path if path.is_dir() else path.parent
+        digest = "".join(version(file, folder) for file in (sources(path) if path.is_dir() else [path]))
+    name = str(path) if path is not None else str(spec)
+    if _REHEARSED.get(name) != digest:
+        rehearse(name, limit_s)
+        _REHEARSED[name] = digest
 
 
 def _path(spec: str | Path, base: Path | None) -> Path | None:
@@ -132,7 +160,7 @@ def _load_dotted(name: str) -> list[Loaded]:
         found = importlib.util.find_spec(name)
     except ModuleNotFoundError:
         found = None
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, LoadTooLong) as error:
         raise _not_importable(error, Path(parent), None) from error
     if found is None or (not found.origin and not found.submodule_search_locations):
         raise FunctionsError(
@@ -220,7 +248,9 @@ def _import(name: str, file: Path, folder: Path) -> ModuleType:
 def _advice(file: Path, folder: Path) -> Iterator[None]:
     try:
         yield
-    except (Exception, SystemExit) as error:  # an author's module may raise anything, `sys.exit` too
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # an author's module may raise anything, `sys.exit` too
         raise _not_importable(error, file, folder) from error
 
 
@@ -235,6 +265,9 @@ def _not_importable(error: BaseException, file: Path, folder: Path | None) -> Fu
         if own:
             where = f"{own[-1].filename}:{own[-1].lineno}"
     remedy = "Run the file with plain Python and mend what it reports."
+    if isinstance(error, LoadTooLong):
+        remedy = "Move slow work out of the module's top level, such as into resources={...}."
+        return FunctionsError(f"the module does not import: it {error}", where=where, remedy=remedy)
     if isinstance(error, FunctionsError):
         return FunctionsError(error.what, where=where, remedy=error.remedy or remedy)
     if isinstance(error, ModuleNotFoundError) and folder is not None and (folder / f"{error.name}.py").exists():
@@ -243,64 +276,3 @@ def _not_importable(error: BaseException, file: Path, folder: Path | None) -> Fu
         remedy = f"Install '{error.name}' into the environment that runs `hitl`."
     last = traceback.format_exception_only(error)[-1].strip()
     return FunctionsError(f"the module does not import: {last}", where=where, remedy=remedy)
-
-
-def version(file: Path, folder: Path) -> str:
-    """Return the hex sha256 over `file`, the sources it imports from its own folder or package, and the data files
-    there that any of them names in a string."""
-    digest = hashlib.sha256()
-    for part in closure(file, folder):
-        name = _relative(part, folder).encode("utf-8", "surrogateescape")
-        content = part.read_bytes()
-        digest.update(len(name).to_bytes(8, "big") + name + len(content).to_bytes(8, "big") + content)
-    return digest.hexdigest()
-
-
-def _relative(part: Path, folder: Path) -> str:
-    return part.relative_to(folder).as_posix() if part.is_relative_to(folder) else part.name
-
-
-def closure(file: Path, folder: Path) -> list[Path]:
-    """Return `file` and all files beside it that it is made of, sorted. One that does not parse stands for itself."""
-    reached: set[Path] = set()
-    waiting = [file]
-    while waiting:
-        part = waiting.pop()
-        if part in reached:
-            continue
-        reached.add(part)
-        if part.suffix == ".py":
-            with contextlib.suppress(SyntaxError, ValueError):
-                waiting.extend(_named(ast.parse(part.read_bytes()), part))
-    return sorted(reached)
-
-
-def _named(tree: ast.AST, file: Path) -> Iterator[Path]:
-    top = file.parent
-    while (top / "__init__.py").is_file() and (top.parent / "__init__.py").is_file():
-        top = top.parent
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            start = file.parent
-            for _ in range(node.level - 1):
-                start = start.parent
-            stem = start.joinpath(*(node.module.split(".") if node.module else ()))
-            yield from _existing([stem, *(stem / alias.name for alias in node.names)])
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == top.name:
-            stem = top.parent.joinpath(*node.module.split("."))
-            yield from _existing([stem, *(stem / alias.name for alias in node.names)])
-        elif isinstance(node, ast.Import):
-            own = [alias.name for alias in node.names if alias.name.split(".")[0] == top.name]
-            yield from _existing(top.parent.joinpath(*name.split(".")) for name in own)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 200:
-            data = file.parent / node.value
-            with contextlib.suppress(OSError, ValueError):  # a string that is no file name
-                if node.value.strip("./") and data.is_file() and data.resolve().is_relative_to(file.parent.resolve()):
-                    yield data.resolve()
-
-
-def _existing(stems: Iterable[Path]) -> Iterator[Path]:
-    for stem in stems:
-        for candidate in (stem.with_name(stem.name + ".py"), stem / "__init__.py"):
-            if candidate.is_file():
-                yield candidate.resolve()

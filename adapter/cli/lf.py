@@ -2,149 +2,100 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adapter.cli import lf_examples, lf_report, lf_suggest, lf_test, lf_watch
 from adapter.cli.common import JsonOption, ProjectArgument, chosen, examples, opened, print_json
+from adapter.cli.lf_report import Sort
 
 if TYPE_CHECKING:
-    from adapter.stages.context import Project
-    from adapter.vocabulary import Control
+    from adapter.labeling import LabelingFunction
 
-group = typer.Typer(no_args_is_help=True, help="List labeling functions, or report on them.", rich_markup_mode=None)
-
-
-@dataclass(frozen=True)
-class FunctionFigures:
-    """What one labeling function does over the pool.
-
-    coverage: share of tasks on which it votes. overlap: share on which it votes and another does too. conflict: share
-    on which another votes otherwise. accuracy: on the n blind tasks with a consensus on which it votes, with a Wilson
-    95 % interval; None without any. faults: tasks on which it failed.
-    """
-
-    control: str
-    name: str
-    coverage: float
-    overlap: float
-    conflict: float
-    accuracy: float | None
-    lower: float | None
-    upper: float | None
-    n: int
-    faults: int
-
-
-def figures(project: Project, control: Control) -> list[FunctionFigures]:
-    """Compute the table from stored votes. A vote counts as right if it is one of the labels in people's consensus."""
-    import numpy as np
-
-    from adapter.core.intervals import wilson
-    from adapter.stages.consolidate import function_votes
-    from adapter.stages.evidence import people_labels
-
-    names, _, votes = function_votes(project, control)
-    index = project.store.tasks.index(project.name)
-    code = {label: number for number, label in enumerate(control.labels)}
-    gold: dict[int, set[int]] = {}
-    for task_id, row in people_labels(project, control).items():
-        seq = index.seq_of.get(task_id)
-        if seq is not None and index.blind[seq] and row.value is not None:
-            labels = row.value if isinstance(row.value, list | tuple) else (row.value,)
-            gold[seq] = {code[label] for label in labels if label in code}
-    total = max(1, votes.shape[0])
-    spoken = votes >= 0
-    found = []
-    for column, name in enumerate(names):
-        mine, others = votes[:, column : column + 1], np.delete(votes, column, axis=1)
-        active = spoken[:, column]
-        shared = active & (others >= 0).any(axis=1)
-        against = active & ((others >= 0) & (others != mine)).any(axis=1)
-        asked = [seq for seq in gold if active[seq]]
-        right = sum(int(votes[seq, column]) in gold[seq] for seq in asked)
-        low, high = wilson(right, len(asked)) if asked else (None, None)
-        found.append(
-            FunctionFigures(
-                control=control.name,
-                name=name,
-                coverage=float(active.sum()) / total,
-                overlap=float(shared.sum()) / total,
-                conflict=float(against.sum()) / total,
-                accuracy=right / len(asked) if asked else None,
-                lower=low,
-                upper=high,
-                n=len(asked),
-                faults=int((votes[:, column] == -2).sum()),
-            )
-        )
-    return found
+group = typer.Typer(
+    no_args_is_help=True,
+    help="Labeling functions: list, test, watch, report, look at examples, suggest.",
+    rich_markup_mode=None,
+)
 
 
 @group.command("list", epilog=examples("hitl lf list", "hitl lf list spam --json"))
 def list_functions(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:
-    """List the labeling functions with control and version."""
+    """List the labeling functions: control, kind, what they look for, version, examples."""
     from adapter.cli.show import table
+    from adapter.stages.function_evidence import kind_of_function
 
     with opened(context) as app:
         found = chosen(app, project)
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "name": item.name,
                 "control": item.control,
+                "kind": kind_of_function(item),
+                "says": _labels(item),
                 "version": item.version,
                 "doc": item.doc,
+                "words": item.declared.words if item.declared else "",
+                "examples": len(item.examples),
                 "module": item.module,
+                "line": item.line,
             }
             for item in found.functions()
         ]
+        several = len(found.learned) > 1
     if as_json:
         print_json(rows)
         return
-    shown = [(row["name"], row["control"] or "the only one", str(row["version"])[:12], row["doc"]) for row in rows]
-    table(f"labeling functions of {found.name}", ("name", "control", "version", "what it looks for"), shown)
+    columns = ("name", *(("control",) if several else ()), "kind", "says", "what it looks for", "version", "examples")
+    shown = []
+    for row in rows:
+        middle = (row["control"],) if several else ()
+        sought = row["doc"] or row["words"]
+        shown.append((row["name"], *middle, row["kind"], row["says"], sought, str(row["version"])[:8], row["examples"]))
+    table(f"labeling functions of {found.name}", columns, shown, empty="there are none")
 
 
-@group.command("report", epilog=examples("hitl lf report", "hitl lf report spam --json"))
-def report_functions(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:
-    """Report coverage, overlap, conflict, and accuracy on the blind sample. Run `hitl vote` before."""
-    from adapter.cli.show import say, table
-    from adapter.stages.evidence import WEAK_NOTE
+def _labels(function: LabelingFunction) -> list[str]:
+    """Return the labels that a function votes for, as far as its declaration or its source tells."""
+    from adapter.function_labels import returned_texts
+
+    if function.declared is not None:
+        return [function.declared.label] if function.declared.label else []
+    return sorted({text for text, _ in returned_texts(function.function)})
+
+
+@group.command(
+    "report", epilog=examples("hitl lf report", "hitl lf report spam --wide --sort gain", "hitl lf report spam --json")
+)
+def report_functions(
+    context: typer.Context,
+    project: ProjectArgument = None,
+    sort: Annotated[Sort, typer.Option("--sort", help="What the functions stand in order of.")] = Sort.DECLARED,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Also precision by label, twins, cost, and trends over time.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Report coverage, overlap, conflict, accuracy, gain and faults of each function. Run `hitl vote` before.
+
+    Accuracy, precision and gain are measured on people's labels of the blind sample alone, with 95 % intervals; gain is
+    what a function adds to majority vote.
+    """
+    from adapter.stages.functions import functions_report
 
     with opened(context) as app:
-        found = chosen(app, project)
-        rows = [row for control in found.learned for row in figures(found, control)]
-        weak: dict[str, Any] = found.store.projects.notes(found.name, WEAK_NOTE).get(WEAK_NOTE, {})
+        found = functions_report(chosen(app, project))
     if as_json:
-        print_json({"functions": rows, "consolidators": {name: entry.get("table", []) for name, entry in weak.items()}})
-        return
-    shown = [
-        (
-            row.control,
-            row.name,
-            row.coverage,
-            row.overlap,
-            row.conflict,
-            row.accuracy,
-            _interval(row),
-            row.n,
-            row.faults,
-        )
-        for row in rows
-    ]
-    columns = ("control", "function", "coverage", "overlap", "conflict", "accuracy", "95 %", "n", "faults")
-    table(f"labeling functions of {found.name}", columns, shown, empty="none has voted yet: run `hitl vote`")
-    for name, entry in weak.items():
-        scores = entry.get("table", [])
-        names = list(dict.fromkeys(key for score in scores for key in score))
-        table(f"consolidators of {name}", names, [[score.get(key) for key in names] for score in scores])
-    if rows and not any(row.n for row in rows):
-        say("No blind task has been labelled yet, so nothing can be said about accuracy.")
+        print_json(lf_report.as_json(found, sort))
+    else:
+        lf_report.show(found, sort, wide=wide)
 
 
-def _interval(row: FunctionFigures) -> str:
-    return "" if row.lower is None or row.upper is None else f"{row.lower:.2f} to {row.upper:.2f}"
+lf_examples.register_on(group)
+lf_test.register_on(group)
+lf_watch.register_on(group)
+lf_suggest.register_on(group)
 
 
 def register(app: typer.Typer) -> None:

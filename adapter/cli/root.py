@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from adapter import __version__
-from adapter.cli import agreement, flags, gold, kinds, lf, model, people, play, review, route, run, setup, verbs
+from adapter.cli import (
+    agreement,
+    consensus,
+    flags,
+    gold,
+    kinds,
+    lf,
+    model,
+    people,
+    play,
+    review,
+    route,
+    run,
+    setup,
+    verbs,
+)
 from adapter.cli.common import State
 
 app = typer.Typer(
@@ -45,5 +60,5 @@ def root(
     context.obj = State(config=config, verbose=verbose)
 
 
-for group in (setup, kinds, run, verbs, model, lf, agreement, people, flags, gold, review, route, play):
+for group in (setup, kinds, run, verbs, model, lf, consensus, agreement, people, flags, gold, review, route, play):
     group.register(app)

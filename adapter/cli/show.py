@@ -37,8 +37,11 @@ def words(value: Any) -> str:
     return str(value)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "none") -> None:
-    """Print a table on stdout; numbers stand to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, empty: str = "none", dense: bool = False
+) -> None:
+    """Print a table on stdout; numbers stand to the right. dense: without lines between columns, for tables of many."""
+    from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -47,6 +50,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, 
         say(f"{title}: {empty}")
         return
     drawn = Table(title=title, title_justify="left", header_style="bold")
+    if dense:
+        drawn.box, drawn.show_edge, drawn.padding = box.SIMPLE_HEAD, False, (0, 1, 0, 0)
     for index, name in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) or row[index] is None for row in rows)
         drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")

@@ -20,6 +20,7 @@ RANDOM = "random"
 UNCERTAIN = "uncertain"
 UNCOVERED = "uncovered"
 REPRESENTATIVE = "representative"
+JUDGING = "judging"
 
 BATCH = 50
 """Tasks of one batch: every run of this many is spread over the data, so that any budget ends on a diverse set."""
@@ -32,7 +33,8 @@ class Candidates:
     seq: (n,) their rows in the pool. ids: (n,). blind: (n,) members of the blind sample. uncertainty: (n,) in 0..1, 1
     most uncertain, NaN counts as 1; None while nobody judges. duplicate_of: (n,) seq of the task that it is an exact
     copy of, or -1; copies are never picked. covered: (n,) whether any labeling function voted; None if that does not
-    matter (a model judges).
+    matter (a model judges). judging: positions of candidates whose labels tell most about the labeling functions, best
+    first; None for none.
     """
 
     seq: Ints
@@ -41,25 +43,35 @@ class Candidates:
     uncertainty: npt.NDArray[np.floating] | None = None
     duplicate_of: Ints | None = None
     covered: Bools | None = None
+    judging: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One task of the order. reason: why it was picked (RANDOM, UNCERTAIN, UNCOVERED, REPRESENTATIVE): for us, since it
-    tells blind tasks apart. mix: the reason that rules the whole order: for annotators, see `reason_text`. score: its
-    uncertainty, 0 if unknown."""
+    """One task of the order. reason: why it was picked (RANDOM, UNCERTAIN, UNCOVERED, REPRESENTATIVE, JUDGING): for us,
+    since it tells blind tasks apart. mix: the reason that rules the whole order: for annotators, see `reason_text`.
+    judged: the order also holds tasks that judge functions. score: its uncertainty, 0 if unknown."""
 
     seq: int
     reason: str
     score: float
     blind: bool
     mix: str
+    judged: bool = False
 
 
 _TEXTS = {
-    RANDOM: "This batch holds tasks drawn at random",
-    UNCERTAIN: "This batch holds tasks of which little is known yet, and some drawn at random",
-    REPRESENTATIVE: "This batch holds typical tasks, and some drawn at random",
+    (RANDOM, False): "This batch holds tasks drawn at random",
+    (UNCERTAIN, False): "This batch holds tasks of which little is known yet, and some drawn at random",
+    (REPRESENTATIVE, False): "This batch holds typical tasks, and some drawn at random",
+    (RANDOM, True): "This batch holds tasks drawn at random, and some that test the labeling functions",
+    (UNCERTAIN, True): (
+        "This batch holds tasks of which little is known yet, some that test the labeling functions, and some drawn at "
+        "random"
+    ),
+    (REPRESENTATIVE, True): (
+        "This batch holds typical tasks, some that test the labeling functions, and some drawn at random"
+    ),
 }
 
 
@@ -71,7 +83,7 @@ def reason_text(pick: Pick) -> str:
     difficulty and at what machines said, and any wording of its own for blind tasks would tell people which answers
     measure them.
     """
-    return _TEXTS[pick.mix]
+    return _TEXTS[pick.mix, pick.judged]
 
 
 def compose(
@@ -91,6 +103,9 @@ def compose(
     ties by a seeded hash of the id. Without uncertainty, or with strategy `random`: in the order of that hash; with
     embeddings the first batch then holds the most typical task of each cluster. embed: seqs (b,) to vectors (b, d) or
     None; if given and `rank.diversity`, batches are spread and near neighbours kept apart, see `core.diversity`.
+
+    Tasks that judge functions (`candidates.judging`) take `rank.judging_share` of the places outside the blind sample,
+    evenly, unless the strategy is `random`.
 
     Blind tasks are mixed in in the order of their own hash, whatever is known of them, `blind.batch_share` of every
     stretch of the order as long as they last, so any cut has about that share; each place is jittered by the seed so
@@ -131,6 +146,8 @@ def compose(
             if style == "typical":
                 mix, typical = REPRESENTATIVE, min(batch, found[1])
 
+    judging = _judging(candidates, open_rows, rank)
+    open_rows, judges = _interleaved(open_rows, judging, rank.judging_share)
     picks: list[Pick] = []
     taken = drawn = 0
     share = blind.batch_share
@@ -143,10 +160,36 @@ def compose(
             place = _place(drawn, placed_blind, share, debt, blind.seed)
         else:
             row = open_rows[taken]
-            reason = _reason(mix, known, bool(uncovered[row]), taken < typical)
+            reason = JUDGING if judges[taken] else _reason(mix, known, bool(uncovered[row]), taken < typical)
             taken += 1
-        picks.append(Pick(int(candidates.seq[row]), reason, float(score[row]), bool(hidden[row]), mix))
+        picks.append(
+            Pick(int(candidates.seq[row]), reason, float(score[row]), bool(hidden[row]), mix, bool(len(judging)))
+        )
     return picks
+
+
+def _judging(candidates: Candidates, open_rows: Ints, rank: RankPolicy) -> Ints:
+    """The rows that judge functions, best first, of those that are open."""
+    if candidates.judging is None or rank.strategy == "random" or rank.judging_share <= 0:
+        return np.empty(0, np.int64)
+    allowed = np.zeros(len(candidates.seq), bool)
+    allowed[open_rows] = True
+    rows = np.asarray(candidates.judging, np.int64)
+    return np.asarray(rows[allowed[rows]])
+
+
+def _interleaved(open_rows: Ints, judging: Ints, share: float) -> tuple[Ints, Bools]:
+    """Give every 1 / share-th place to the next row that judges functions; return the order and which places those are.
+    A row comes once, at the earlier of its places."""
+    if not len(judging):
+        return open_rows, np.zeros(len(open_rows), bool)
+    places = (np.arange(len(judging)) + 0.5) / share
+    keys = np.concatenate([np.arange(len(open_rows), dtype=np.float64) / max(1 - share, 1e-9), places])
+    rows = np.concatenate([open_rows, judging])
+    order = np.argsort(keys, kind="stable")
+    _, first = np.unique(rows[order], return_index=True)
+    order = order[np.sort(first)]
+    return np.asarray(rows[order]), np.asarray(order >= len(open_rows))
 
 
 def _by(keys: npt.NDArray[np.float64], candidates: Candidates, rows: Ints) -> Ints:

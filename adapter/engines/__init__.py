@@ -6,5 +6,38 @@ One port, `Engine`, with one contract suite: every engine gives the same votes, 
 from __future__ import annotations
 
 from adapter.engines.base import ABSTAIN, FAULT, Applied, Engine, EngineRun, VoteFault
+from adapter.engines.tally import FAULTS_TOLD, counted, is_count
+from adapter.settings import EngineSettings
 
-__all__ = ["ABSTAIN", "FAULT", "Applied", "Engine", "EngineRun", "VoteFault"]
+__all__ = [
+    "ABSTAIN",
+    "FAULT",
+    "FAULTS_TOLD",
+    "Applied",
+    "Engine",
+    "EngineRun",
+    "VoteFault",
+    "counted",
+    "is_count",
+    "make_engine",
+]
+
+
+def make_engine(settings: EngineSettings) -> Engine:
+    """Return the engine that the settings name; nothing is started or connected before it is used.
+
+    Raises SettingsError for a Dask engine without an address, or where Dask is not installed."""
+    if settings.kind == "dask":
+        from adapter.engines.dask import DaskEngine
+
+        return DaskEngine(
+            settings.address, timeout_s=settings.timeout_s, strikes=settings.strikes, memory_mb=settings.memory_mb
+        )
+    from adapter.engines.local import LocalEngine
+
+    return LocalEngine(
+        workers=settings.workers,
+        timeout_s=settings.timeout_s,
+        strikes=settings.strikes,
+        memory_mb=settings.memory_mb,
+    )

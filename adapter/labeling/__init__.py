@@ -11,6 +11,10 @@ Its version is the digest of what it is made of, so only changed functions vote 
 
 from __future__ import annotations
 
+from adapter.labeling.answers import ResourceFailed, answer_codes, read_answer, reason
+from adapter.labeling.bound import Bound, bound
+from adapter.labeling.declared import column, keywords, lookup, model_output, nearest, regex
+from adapter.labeling.declared.rules import rules
 from adapter.labeling.discovery import check, control_of, discover
 from adapter.labeling.function import (
     Answer,
@@ -18,21 +22,39 @@ from adapter.labeling.function import (
     Declared,
     Example,
     LabelingFunction,
-    Preprocessor,
     Rule,
+    checked_examples,
+    declared_function,
     labeling_function,
 )
+from adapter.labeling.preprocess import Preprocessor, preprocessor
 
 __all__ = [
     "Answer",
     "BatchRule",
+    "Bound",
     "Declared",
     "Example",
     "LabelingFunction",
     "Preprocessor",
+    "ResourceFailed",
     "Rule",
+    "answer_codes",
+    "bound",
     "check",
+    "checked_examples",
+    "column",
     "control_of",
+    "declared_function",
     "discover",
+    "keywords",
     "labeling_function",
+    "lookup",
+    "model_output",
+    "nearest",
+    "preprocessor",
+    "read_answer",
+    "reason",
+    "regex",
+    "rules",
 ]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, overload
 
 from adapter.errors import FunctionsError
+from adapter.labeling.preprocess import Preprocessor, checked_steps
+from adapter.labeling.resources import checked_resources
 from adapter.vocabulary import JsonObject
 
 Answer: TypeAlias = "str | tuple[str, float] | None"
@@ -19,20 +21,6 @@ Example: TypeAlias = tuple[JsonObject, "str | None"]
 """A task's data and the label that the author expects of it, None for an abstention."""
 
 LONGEST_NAME = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessor:
-    """A step before a function: takes a task's data and returns data with more in it. memory: how many results each
-    worker remembers; two functions that share a preprocessor share its memory."""
-
-    name: str
-    function: Callable[[JsonObject], JsonObject]
-    memory: int = 10_000
-
-    def __call__(self, data: JsonObject) -> JsonObject:
-        """Return the author's answer for one task's data, not remembered."""
-        return self.function(data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +44,15 @@ class Declared:
 class LabelingFunction:
     """A declared labeling function; calling it calls the author's function, with its resources and preprocessors.
 
-    function: the rule for one row; for a declared function the reference that every faster way must equal. control: the
-    label config's control it votes on; None stands for the only one. version: hex digest of what it is made of, empty
-    until `discover` has found it. doc: first paragraph of its docstring. module: the file it was declared in, and line
-    there (0 unknown). timeout_s: seconds for one call, None for the engine's. origin: what to `discover` to load it
-    again elsewhere. examples: what the author wrote beside it. resources: keyword argument to its maker, which each
-    worker calls once. pre: steps that come before it. batch: the same answers for many rows at once, where that is
-    faster. declared: how it was made, if by a call.
+    name: of a declared function empty until `discover` has found the variable that holds it. function: the rule for
+    one row; for a declared function the reference that every faster way must equal. control: the label config's control
+    it votes on; None stands for the only one. version: hex digest of what it is made of, empty until `discover` has
+    found it. doc: first paragraph of its docstring. module: the file it was declared in, and line there (0 unknown).
+    timeout_s: seconds for one call, None for the engine's. origin: what to `discover` to load it again elsewhere.
+    examples: what the author wrote beside it. resources: keyword argument to its maker, which each worker calls once.
+    pre: steps that come before it. batch: the same answers for many rows at once, where that is faster. declared: how
+    it was made, if by a call. indexed: it answers with an index into its control's labels, -1 to abstain, as Snorkel's
+    functions do.
     """
 
     name: str
@@ -79,6 +69,7 @@ class LabelingFunction:
     pre: tuple[Preprocessor, ...] = ()
     batch: BatchRule | None = None
     declared: Declared | None = None
+    indexed: bool = False
 
     def __call__(self, data: JsonObject) -> Answer:
         """Return the author's answer for one task's data, unchecked. Resources are made anew: engines keep them."""
@@ -119,10 +110,44 @@ def labeling_function(
     """
 
     def declare(rule: Rule) -> LabelingFunction:
-        made = declared_function(rule, name, control, timeout_s, tuple(resources or ()))
-        return LabelingFunction(**made, examples=tuple(examples), resources=dict(resources or {}), pre=tuple(pre))
+        called = name or getattr(rule, "__name__", "")
+        makers = checked_resources(called, resources)
+        made = declared_function(rule, name, control, timeout_s, tuple(makers))
+        shown = checked_examples(called, examples)
+        return LabelingFunction(**made, examples=shown, resources=makers, pre=checked_steps(called, pre))
 
     return declare if function is None else declare(function)
+
+
+def checked_name(name: object) -> str:
+    """Return a function's name. Raises FunctionsError when it is empty, long or not printable."""
+    if isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME:
+        return name
+    raise FunctionsError(
+        f"{str(name)[:LONGEST_NAME]!r} is no name for a labeling function",
+        remedy=f"Use a short printable name of at most {LONGEST_NAME} characters.",
+    )
+
+
+def checked_examples(name: str, examples: object) -> tuple[Example, ...]:
+    """Return the examples that an author wrote beside a function. Raises FunctionsError when one is no pair of a task's
+    data and a label or None."""
+    remedy = "Write examples=[({'text': 'see http://x'}, 'spam'), ({'text': 'hi'}, None)]."
+    if isinstance(examples, str | Mapping) or not isinstance(examples, Sequence):
+        raise FunctionsError(f"examples of '{name}' are no list", remedy=remedy)
+    if len(examples) == 2 and isinstance(examples[0], Mapping) and not isinstance(examples[1], Mapping):
+        raise FunctionsError(f"examples of '{name}' are one pair, not a list of pairs", remedy=remedy)
+    pairs: list[Example] = []
+    for number, example in enumerate(examples, 1):
+        if not isinstance(example, tuple | list) or len(example) != 2:
+            raise FunctionsError(f"example {number} of '{name}' is no pair of data and label", remedy=remedy)
+        data, label = example
+        if not isinstance(data, Mapping) or not all(isinstance(key, str) for key in data):
+            raise FunctionsError(f"the data of example {number} of '{name}' is no mapping of fields", remedy=remedy)
+        if label is not None and not isinstance(label, str):
+            raise FunctionsError(f"example {number} of '{name}' expects {label!r}, which is no label", remedy=remedy)
+        pairs.append((dict(data), label))
+    return tuple(pairs)
 
 
 def declared_function(
@@ -136,11 +161,7 @@ def declared_function(
         raise FunctionsError(
             f"{rule!r} is not a plain function", remedy="Write @labeling_function once, above a `def` or with options."
         )
-    if not isinstance(called, str) or not called.strip() or not called.isprintable() or len(called) > LONGEST_NAME:
-        raise FunctionsError(
-            f"{called!r} is no name for a labeling function",
-            remedy=f"Use a short printable name of at most {LONGEST_NAME} characters.",
-        )
+    checked_name(called)
     if timeout_s is not None and not (0 < timeout_s < math.inf):
         raise FunctionsError(f"timeout_s={timeout_s} of '{called}' is not a positive number of seconds")
     if inspect.iscoroutinefunction(rule) or inspect.isgeneratorfunction(rule) or inspect.isasyncgenfunction(rule):

@@ -13,7 +13,7 @@ from adapter.kinds import kind_of, label_kind
 from adapter.kinds.base import Given, Region, RegionKind, Together
 from adapter.ports import Floats
 from adapter.stages.context import Project
-from adapter.stages.evidence import kept_held_out, values_by_annotator
+from adapter.stages.evidence import WITH_MODEL, kept_held_out, values_by_annotator
 from adapter.stages.gates import paused
 from adapter.stages.gold import gold_of_control
 from adapter.stages.review import expert_votes, rejected
@@ -22,9 +22,6 @@ from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, Value
 Votes: TypeAlias = Mapping[str, Mapping[str, Value]]
 METHOD_NOTE = "people_methods"
 """Note of a project: control to how people's votes are consolidated, and the table it was chosen from."""
-WITH_MODEL = "crowdlab"
-"""The method that also looks at a model's held-out probabilities. Only a policy that names it gets it: a model's votes
-must not enter its own training target, see `train`."""
 
 
 def people_consensus(
@@ -197,4 +194,4 @@ def _by_expert(
     return Consensus(task_id, control.name, value, sure, probabilities, by_person, "expert")
 
 
-__all__ = ["METHOD_NOTE", "WITH_MODEL", "in_order", "people_consensus"]
+__all__ = ["METHOD_NOTE", "in_order", "people_consensus"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,6 +22,9 @@ WEAK_NOTE = "weak"
 SKILL_NOTE = "skills"
 """Note of a project: control to annotator to the figures of `core.people.Skill`."""
 HELD_OUT_NOTE = "held_out"
+WITH_MODEL = "crowdlab"
+"""The method that also looks at a model's held-out probabilities. Only a policy that names it gets it: a model's votes
+must not enter its own training target, see `tipped_by_model`."""
 HeldOutNote: TypeAlias = dict[str, Any]
 CHUNK = 5_000
 
@@ -99,6 +103,15 @@ def values_by_annotator(annotations: Sequence[Annotation], control: Control) -> 
             if before is None or (annotation.updated_at, annotation.id) > (before.updated_at, before.id):
                 latest[annotation.annotator] = annotation
     return {who: restored(control, annotation.values[control.name]) for who, annotation in sorted(latest.items())}
+
+
+def tipped_by_model(row: Consensus) -> bool:
+    """Whether it took a model's probabilities to reach this label: it would echo if a model learned from it."""
+    if row.method != WITH_MODEL:
+        return False
+    said = Counter(repr(value) for value in row.support.values())
+    most = max(said.values(), default=0)
+    return [value for value, count in said.items() if count == most] != [repr(row.value)]
 
 
 def kept_held_out(project: Project, control: Control) -> tuple[str, dict[str, int], HeldOut] | None:

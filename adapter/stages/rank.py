@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TypeAlias
 
@@ -9,14 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from adapter.bundle import build
-from adapter.core.blind import is_double
+from adapter.core.blind import draws, is_double
+from adapter.core.judging import deciding_shares, judged, pick_judging
 from adapter.core.priority import Candidates, compose, reason_text
 from adapter.errors import BackendError
 from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
-from adapter.stages.evidence import Judge, current_judge, people_labels, pool_probabilities, weak_probabilities
+from adapter.stages.evidence import Judge, current_judge, people_labels
+from adapter.stages.function_votes import function_votes
+from adapter.stages.joint import joint
 from adapter.stages.reports import RankReport
+from adapter.stages.weak import labels_of
 from adapter.vocabulary import JsonObject, Ranked
 
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -51,6 +56,7 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
             blind=index.blind[open_rows],
             uncertainty=None if uncertainty is None or strategy == "random" else uncertainty[open_rows],
             covered=None if covered is None else covered[open_rows],
+            judging=judging_rows(project, open_rows, index.blind, wanted),
         ),
         size=wanted,
         blind=settings.blind,
@@ -111,9 +117,42 @@ def embed_untrained(project: Project, examples: list[JsonObject]) -> Floats | No
         return None
 
 
+def judging_rows(project: Project, open_rows: Rows, blind: npt.NDArray[np.bool_], wanted: int) -> Rows | None:
+    """Return positions in `open_rows` of the tasks outside the blind sample whose labels would tell most about the
+    labeling functions, best first; None where there are no functions or the policy gives them no share. With several
+    controls: those of the one whose functions are judged least."""
+    settings = project.settings.rank
+    count = math.ceil(settings.judging_share * wanted)
+    if not count or settings.strategy == "random":
+        return None
+    least: tuple[float, Rows] | None = None
+    for control in project.learned:
+        found = function_votes(project, control)
+        if not found.names:
+            continue
+        learn, inside = labels_of(project, control)
+        rows = np.concatenate([learn.rows, inside.rows])
+        asked, right = judged(found.votes, rows, np.concatenate([learn.targets, inside.targets]))
+        free = np.flatnonzero(~blind[open_rows])
+        here = open_rows[free]
+        ids = project.store.tasks.index(project.name).ids
+        picks = pick_judging(
+            found.votes[here],
+            asked,
+            right,
+            count,
+            order=draws((str(ids[seq]) for seq in here), settings.seed, "judging"),
+            multiple=control.multiple,
+            weights=deciding_shares(found.votes),
+        )
+        if least is None or asked.mean() < least[0]:
+            least = (float(asked.mean()), free[picks.rows])
+    return None if least is None else least[1]
+
+
 def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None, npt.NDArray[np.bool_] | None, str]:
     """Return (n,) uncertainty over the pool, (n,) whether any labeling function spoke (None once a model judges),
-    and what it was made from: the model, else the weak labels, else nothing.
+    and what it was made from: functions and model together (see `stages.joint`), one of them, or nothing.
 
     Over several controls the greatest counts, since one person labels all of them at once. A row that the source cannot
     judge is as uncertain as can be.
@@ -123,20 +162,15 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
     covered: npt.NDArray[np.bool_] | None = None
     basis = "nothing known yet"
     for control in project.learned:
-        if judge is not None and control.name not in judge.bundle.labels:
+        found = joint(project, control, judge)
+        if found is None:
             continue
-        if judge is not None:
-            probabilities, basis = pool_probabilities(project, judge, control), judge.version
-        else:
-            weak = weak_probabilities(project, control)
-            if weak is None:
-                continue
-            basis, probabilities = weak
-            spoken: npt.NDArray[np.bool_] = np.asarray(~np.isnan(probabilities).any(axis=1), bool)
-            covered = spoken if covered is None else np.asarray(covered & spoken, bool)
+        basis = found.basis
+        if found.model is None:
+            covered = found.covered if covered is None else np.asarray(covered & found.covered, bool)
         scores = label_kind_of(control).uncertainty(
-            control, probabilities, strategy if strategy != "random" else "margin"
+            control, found.together, strategy if strategy != "random" else "margin"
         )
         scores = np.nan_to_num(scores, nan=1.0).astype(np.float32)
         best = scores if best is None else np.maximum(best, scores)
-    return best, covered, basis
+    return best, None if judge is not None else covered, basis

@@ -69,13 +69,16 @@ class PullReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class VoteReport(Report):
-    """functions: labeling functions seen. computed: (source, rows) newly computed. faults: by source."""
+    """functions: labeling functions seen. computed: (source, rows) newly computed. faults: source to tasks that it
+    failed on now. examples: source to up to three of them, each {task, message}; task None: no single one is to
+    blame."""
 
     functions: int
     computed: dict[str, int]
     faults: dict[str, int]
     model: str | None
     seconds: float
+    examples: dict[str, list[JsonObject]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

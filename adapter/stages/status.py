@@ -14,13 +14,16 @@ from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
 from adapter.stages.gates import last_outcomes, paused
 from adapter.stages.reports import Report
 from adapter.stages.train import due
+from adapter.stages.weak_use import weak_uses
 from adapter.stages.window import left_in_budget, open_placements
 from adapter.vocabulary import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport(Report):
-    """All figures of one project. accuracy: of the current model on the blind sample, with a Wilson interval."""
+    """All figures of one project. accuracy: of the current model on the blind sample, with a Wilson interval. weak: the
+    consolidator of functions' votes in use, by control; weak_use: what its weak labels are worth in training, in
+    words."""
 
     project: str
     platform_id: int | None
@@ -49,6 +52,7 @@ class StatusReport(Report):
     faults: dict[str, int]
     per_hour: float
     weak: dict[str, str]
+    weak_use: dict[str, str]
     skills: JsonObject
     training: str
     queue: str
@@ -97,6 +101,7 @@ def status(project: Project) -> StatusReport:
         faults={f"{source} ({where})": count for (source, where), count in store.faults.counts(name).items()},
         per_hour=float(hour),
         weak={control: str(entry.get("chosen", "")) for control, entry in notes.get(WEAK_NOTE, {}).items()},
+        weak_use={control: use.sentence() for control, use in weak_uses(project).items() if use.functions},
         skills=notes.get(SKILL_NOTE, {}),
         training=due(project) or "not due",
         queue=_queue(project, len(waiting), len(index.ids), len(placements)),

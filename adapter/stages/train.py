@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -19,7 +18,6 @@ import numpy.typing as npt
 from adapter.core.gates import promotes, promotion
 from adapter.kinds import label_kind_of
 from adapter.ports import Floats
-from adapter.stages.consensus import WITH_MODEL
 from adapter.stages.context import Project
 from adapter.stages.evidence import (
     HELD_OUT_NOTE,
@@ -28,13 +26,14 @@ from adapter.stages.evidence import (
     group_of,
     people_labels,
     restored,
+    tipped_by_model,
     weak_probabilities,
 )
 from adapter.stages.models import promote
 from adapter.stages.reports import TrainReport
 from adapter.stages.weak_use import keep_weak_uses, weak_uses, with_or_without
 from adapter.training import ControlJob, Progress, TrainJob, TrainResult, run
-from adapter.vocabulary import Consensus, Control, ModelState, ModelVersion, Task, Value
+from adapter.vocabulary import Control, ModelState, ModelVersion, Task, Value
 
 TRAINED_NOTE = "trained"
 TRAINING_NOTE = "training"
@@ -237,22 +236,13 @@ def gold_of(project: Project, control: Control) -> Gold:
     train, blind = [], []
     for task, group in zip(tasks, group_of(tasks), strict=True):
         value = restored(control, labels[task.id].value)
-        if _tipped_by_model(labels[task.id]) and not task.blind:
+        if tipped_by_model(labels[task.id]) and not task.blind:
             continue
         if task.blind:
             blind.append((task, value))
         elif group not in blind_groups:
             train.append((task, value, labels[task.id].confidence))
     return Gold(tuple(train), tuple(blind))
-
-
-def _tipped_by_model(row: Consensus) -> bool:
-    """Whether it took a model's probabilities to reach this label: it would echo if a model learned from it."""
-    if row.method != WITH_MODEL:
-        return False
-    said = Counter(repr(value) for value in row.support.values())
-    most = max(said.values(), default=0)
-    return [value for value, count in said.items() if count == most] != [repr(row.value)]
 
 
 def _control_job(project: Project, control: Control, gold: Gold, fade: float) -> ControlJob:

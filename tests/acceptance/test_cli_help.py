@@ -23,6 +23,7 @@ VERBS = (
 READING = (
     *("init", "doctor", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push", "train"),
     *("model list", "model promote", "model rollback", "lf list", "lf report", "flags list", "flags resolve"),
+    *("lf examples", "lf test", "lf watch", "lf suggest", "lf accept"),
     *("simulate", "kinds", "agreement", "gates", "route", "people", "gold list", "review status", "review queue"),
 )
 

@@ -35,8 +35,12 @@ def test_a_csv_and_labels_make_a_project_that_settings_and_label_config_read(tmp
     assert space.controls[0].labels == ("billing", 'R&D "new"')
     assert space.controls[0].field == "text"
     functions = discover(project.labeling_functions)
-    assert functions[0]({"text": "My BILLING is wrong"}) == "billing"
-    assert functions[0]({"text": "hello"}) is None
+    declared, plain = functions
+    assert declared.declared is not None
+    assert declared({"text": "My BILLING is wrong"}) == "billing"
+    assert declared({"text": "hello"}) is None
+    assert plain({"text": "Billing: it is wrong"}) == "billing"
+    assert plain({"text": "My billing is wrong"}) is None
 
 
 def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
@@ -84,7 +88,26 @@ def test_a_folder_of_images_is_shown_as_images(tmp_path: Path) -> None:
     project = load_settings(tmp_path / "config" / "adapter.yaml", {}).projects["pictures"]
     control = parse_label_config(project.label_config.read_text(encoding="utf-8")).controls[0]
     assert (control.object_tag, control.field) == ("Image", "image")
-    assert discover(project.labeling_functions)[0]({"image": "x"}) is None
+    declared, plain = discover(project.labeling_functions)
+    assert declared({"image": "hitl-file:Cats/7.png"}) == "cat"
+    assert declared({"image": "hitl-file:7.png"}) is None
+    assert plain({"image": "hitl-file:Cats/7.png"}) is None
+
+
+@pytest.mark.parametrize("label", ["billing", 'R&D "new"', "c++", "Übergröße", "{curly}", "back\\slash", "no: 5%"])
+@pytest.mark.parametrize("image", [False, True])
+def test_the_functions_that_are_written_keep_their_own_examples(tmp_path: Path, label: str, image: bool) -> None:
+    data = tmp_path / "pictures"
+    data.mkdir()
+    (data / "a.png").write_bytes(b"")
+    made = scaffold(tmp_path, Wish(name="one", data=data if image else None, labels=(label, "other")))
+    functions = discover(tmp_path / "labeling_functions" / f"{made.project}.py")
+    assert [function.name for function in functions] == ["named", "example"]
+    for function in functions:
+        assert function.examples
+        assert function.doc
+        for task, expected in function.examples:
+            assert function(task) == expected, function.name
 
 
 def test_columns_of_jsonl_and_parquet_are_known(tmp_path: Path) -> None:

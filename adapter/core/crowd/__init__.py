@@ -1,6 +1,6 @@
 """People's votes on a fixed list of labels into a consensus, with the skill of each person.
 
-Votes of people and votes of functions need different treatment (see `core.consolidate`): people err by confusing
+Votes of people and votes of functions need different treatment (see `core.weak`): people err by confusing
 labels, seldom by keeping silent, so models of their confusion work.
 """
 
