@@ -73,9 +73,9 @@ class ConsolidatePolicy(Policy):
     most people asked for one task. people_method: how people's votes become one: `auto` (the kind's safe default, or
     the best on gold tasks once there are `min_gold` of them) or the name of a method as `hitl kinds` lists them.
     consolidator: of functions' votes: `best` (on the blind sample) or the name of one, such as `majority`,
-    `weighted-vote`, `label-model`, `abstain-em`, `semi-supervised` or `snorkel` (its own class). min_gold: blind labels on covered tasks needed
-    before `best` may leave the safe default. copies: agreement from which two functions are near-copies of each other,
-    which count once. seed: of everything random.
+    `weighted-vote`, `label-model`, `abstain-em`, `semi-supervised` or `snorkel` (its own class). min_gold: blind
+    labels on covered tasks needed before `best` may leave the safe default. copies: agreement from which two
+    functions are near-copies of each other, which count once. seed: of everything random.
     """
 
     people_threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.75

@@ -42,7 +42,7 @@ def texts_of(rows: int) -> tuple[list[str], str]:
         from benchmarks.datasets import ag_news
 
         news = [text for text, _ in ag_news(Path(folder))]
-        return [news[row % len(news)] + "" for row in range(rows)], f"ag_news test, {len(news)} texts repeated"
+        return [news[row % len(news)] for row in range(rows)], f"ag_news test, {len(news)} texts repeated"
     return made_texts(rows), f"made from a vocabulary, seed {SEED}"
 
 

@@ -47,7 +47,7 @@ _REGEXES = [
     ("Sports", r"\b\d{1,3}-\d{1,3}\b"),
     ("Sports", r"\b(?:beat|defeated|edged)\b.*\b(?:in|at)\b"),
     ("World", r"\bkill(?:s|ed|ing)?\b.*\b(?:people|civilians|soldiers)\b"),
-    ("World", r"^(?:[A-Z]+ ?)+ \(|\bU\.N\."),
+    ("World", r"^[A-Z][A-Z ]+ \(|\bU\.N\."),
     ("Sci/Tech", r"https?://|www\.\w+"),
     ("Sci/Tech", r"\bversion \d|\bv\d\.\d"),
 ]

@@ -7,6 +7,7 @@ no helper process stays behind.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import mmap
 import os
@@ -32,6 +33,7 @@ CELLS = 1 << 20
 """Votes that fit into the memory shared with one worker."""
 _BYTES = PLACE + (2 + 4) * CELLS
 _LONGEST_LINE = 1 << 20
+_PIPE_BYTES = 1 << 20
 _DEAF_S = 20.0
 """Seconds after which a worker that does not read what it is sent is given up."""
 
@@ -86,6 +88,10 @@ class Worker:
             finally:
                 os.close(child_in)
                 os.close(child_out)
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # a chunk of rows then goes in at once, where that is allowed
+            fcntl.fcntl(own_out, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(own_in, False)
         os.set_blocking(own_out, False)
         self._in, self._out = own_in, own_out

@@ -118,7 +118,7 @@ def test_a_scheduler_without_workers_is_told(cluster: Any, functions: list[Label
     while cluster.scheduler_info["workers"] and time.monotonic() < until:
         time.sleep(0.1)
     engine = DaskEngine(cluster.scheduler_address, connect_s=2.0)
-    with pytest.raises(EngineError, match="has no workers. Start one: `dask worker tcp://"):
+    with pytest.raises(EngineError, match=r"has no workers\. Start one: `dask worker tcp://"):
         engine.start(functions, CONTROL)
 
 

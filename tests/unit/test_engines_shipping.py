@@ -85,5 +85,5 @@ def test_what_is_too_large_to_send_is_refused_with_advice(tmp_path: Path, monkey
     monkeypatch.setattr(shipping, "MOST_BYTES", 1 << 20)
     (tmp_path / "functions.py").write_text(FUNCTION.format("LIST = 'list.txt'", "None"))
     (tmp_path / "list.txt").write_text("x" * (2 << 20))
-    with pytest.raises(FunctionsError, match="more than 1 MB to send.*absolute path"):
+    with pytest.raises(FunctionsError, match=r"more than 1 MB to send.*absolute path"):
         pack([str(tmp_path / "functions.py")])
