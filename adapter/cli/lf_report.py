@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapter.stages.functions import ControlFigures, FunctionFigures, FunctionsReport
+    from adapter.vocabulary import JsonObject
 
 BARS = "▁▂▃▄▅▆▇█"
 MOST_LABELS = 3
@@ -103,8 +104,31 @@ def show(found: FunctionsReport, sort: Sort, *, wide: bool) -> None:
         if control.waiting and with_functions:
             say(f"Not voted yet in their present version: {', '.join(control.waiting)}. Run `hitl vote`.")
     for name, scores in found.consolidators.items():
-        columns = list(dict.fromkeys(key for score in scores for key in score))
-        table(f"consolidators of {name}", columns, [[score.get(key) for key in columns] for score in scores])
+        show_consolidators(name, scores)
+
+
+def show_consolidators(control: str, scores: Sequence[JsonObject]) -> None:
+    """Print a control's table of consolidators."""
+    from adapter.cli.show import table
+
+    rows = [
+        (
+            row["name"],
+            _scored(row["accuracy"], row["lower"], row["upper"]),
+            row["n"],
+            row["log_loss"],
+            row["covered"],
+            row["ties"],
+            "in use" if row["chosen"] else row["note"],
+        )
+        for row in scores
+    ]
+    columns = ("consolidator", "accuracy (95 %)", "n", "log loss", "covered", "ties", "")
+    table(f"consolidators of {control}, on the blind sample", columns, rows, empty="no function has voted", dense=True)
+
+
+def _scored(accuracy: float | None, lower: float | None, upper: float | None) -> str:
+    return "-" if accuracy is None or lower is None or upper is None else f"{accuracy:.3f} ({lower:.2f}-{upper:.2f})"
 
 
 def summary(control: ControlFigures) -> str:

@@ -20,8 +20,10 @@ def run_stage(
     as_json: bool,
     *,
     work: Callable[[Any, Callable[..., Any], Any], Any] | None = None,
+    show: Callable[[str, Any], None] | None = None,
 ) -> None:
-    """Run one stage of one project and show its report. work(project, stage, progress) replaces the plain call."""
+    """Run one stage of one project and show its report. work(project, stage, progress) replaces the plain call,
+    show(title, report) the plain table."""
     from adapter.cli.show import progress, report
     from adapter.loop import default_stages
 
@@ -33,7 +35,7 @@ def run_stage(
     if as_json:
         print_json(result)
     else:
-        report(f"{verb} {found.name}", result)
+        (show or report)(f"{verb} {found.name}", result)
 
 
 def status(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:
@@ -77,7 +79,19 @@ def vote(context: typer.Context, project: ProjectArgument = None, as_json: JsonO
 
 def consolidate(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:
     """Consolidate the votes of people and of labeling functions; shows the table of consolidators."""
-    run_stage(context, "consolidate", project, as_json)
+
+    def show(title: str, result: Any) -> None:
+        from adapter.cli.lf_report import show_consolidators
+        from adapter.cli.show import hint, report
+        from adapter.logs import plain
+
+        report(title, {key: value for key, value in plain(result).items() if key not in ("weak", "warnings")})
+        for control, scores in result.weak.items():
+            show_consolidators(control, scores)
+            for warning in result.warnings.get(control, ()):
+                hint(warning)
+
+    run_stage(context, "consolidate", project, as_json, show=show)
 
 
 def flag(

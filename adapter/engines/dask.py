@@ -13,13 +13,10 @@ is neither encrypted nor authenticated; for `tls://` Dask's own configuration (`
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import pickle
 import threading
-import time
-import traceback
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +26,7 @@ from adapter.engines import dask_site as site
 from adapter.engines.base import Applied
 from adapter.engines.binding import Bound, bind
 from adapter.engines.blocks import Block, blocks
+from adapter.engines.dask_flight import Flight, last_line
 from adapter.engines.shipping import pack
 from adapter.engines.tally import Batch, together
 from adapter.errors import EngineError, FunctionsError, SettingsError
@@ -36,8 +34,6 @@ from adapter.labeling import LabelingFunction
 from adapter.vocabulary import Control, JsonObject, LabelSpace
 
 _PARTITION_ROWS = 4000
-_ALONE_S = 60.0
-_LOOK_S = 2.0
 
 
 class DaskEngine:
@@ -143,7 +139,7 @@ class DaskEngine:
                 client = distributed.Client(self.address, timeout=self.connect_s, set_as_default=False, name="hitl")
         except Exception as error:
             raise EngineError(
-                f"no Dask scheduler answers ({_last(error)})",
+                f"no Dask scheduler answers ({last_line(error)})",
                 where=self.address,
                 remedy="Start it (`dask scheduler`), mend `engine.address`, or set `engine.kind: local`.",
             ) from error
@@ -167,7 +163,7 @@ class DaskEngine:
             found: dict[str, tuple[str, str]] = client.run(site.identify)
         except Exception as error:
             raise EngineError(
-                f"the Dask workers cannot run our code ({_last(error)})",
+                f"the Dask workers cannot run our code ({last_line(error)})",
                 where=self.address,
                 remedy=f"Install hitl-labeling {site.identify()[1]} on every worker, with the same Python.",
             ) from error
@@ -221,7 +217,7 @@ class DaskRun:
 
     def _done(self, partitions: Iterator[list[Block]]) -> dict[int, Batch]:
         client = self.engine.client()
-        flight = _Flight(client, self.engine.address)
+        flight = Flight(client, self.engine.address)
         done: dict[int, Batch] = {}
         try:
             for number, partition in enumerate(partitions):
@@ -247,7 +243,7 @@ class DaskRun:
             flight.end()
         return done
 
-    def _collect(self, flight: _Flight, done: dict[int, Batch]) -> None:
+    def _collect(self, flight: Flight, done: dict[int, Batch]) -> None:
         for number, answer in flight.landed():
             if isinstance(answer, tuple):
                 what, where, remedy = answer
@@ -255,101 +251,6 @@ class DaskRun:
             for index, used in enumerate(answer.strikes):
                 self.left[index] -= used
             done[number] = answer
-
-
-class _Flight:
-    """Partitions under way. pending: future to the partition's number."""
-
-    def __init__(self, client: Any, address: str) -> None:
-        self.client = client
-        self.address = address
-        self.pending: dict[Any, int] = {}
-        self._most = 2
-        self._looked = 0.0
-        self._alone_since: float | None = None
-
-    def full(self) -> bool:
-        """Whether nothing more should be sent: two partitions for each thread are under way."""
-        if time.monotonic() - self._looked > _LOOK_S:
-            self._look()
-        return len(self.pending) >= self._most
-
-    def add(self, number: int, future: Any) -> None:
-        """Note a partition that was sent."""
-        self.pending[future] = number
-
-    def landed(self) -> Iterator[tuple[int, Any]]:
-        """Wait until something is done; yield partition number and answer. Raises EngineError."""
-        distributed: Any = importlib.import_module("distributed")
-        try:
-            with self.client.as_current():
-                found = distributed.wait(list(self.pending), timeout=_LOOK_S, return_when="FIRST_COMPLETED").done
-        except TimeoutError:
-            self._look()
-            return
-        except Exception as error:
-            raise self._lost(error) from error
-        for future in found:
-            number = self.pending.pop(future)
-            if future.status != "finished":
-                raise self._failed(future)
-            try:
-                answer = future.result(timeout=60)
-            except Exception as error:
-                raise self._lost(error) from error
-            future.release()
-            yield number, answer
-
-    def end(self) -> None:
-        """Give up what is still under way."""
-        if self.pending:
-            with contextlib.suppress(Exception):  # the cluster is gone, and the work with it
-                self.client.cancel(list(self.pending), force=True)
-            self.pending = {}
-
-    def _look(self) -> None:
-        self._looked = time.monotonic()
-        if self.client.status != "running":
-            raise self._lost(None)
-        try:
-            threads = sum(self.client.nthreads().values())
-        except Exception as error:
-            raise self._lost(error) from error
-        self._most = max(2, 2 * threads)
-        if threads:
-            self._alone_since = None
-        elif self._alone_since is None:
-            self._alone_since = self._looked
-        elif self._looked - self._alone_since > _ALONE_S:
-            raise EngineError(
-                f"the Dask cluster has had no worker for {_ALONE_S:g} s",
-                where=self.address,
-                remedy=f"Start one (`dask worker {self.address}`) and run this again: what was stored stays.",
-            )
-
-    def _failed(self, future: Any) -> EngineError:
-        error = future.exception(timeout=60) if future.status == "error" else None
-        if error is None:
-            return self._lost(None)
-        if type(error).__name__ == "KilledWorker":
-            return EngineError(
-                "several Dask workers died one after the other on the same tasks",
-                where=self.address,
-                remedy="Look at their logs and their memory; they need that of the functions besides their own.",
-            )
-        return EngineError(
-            f"a partition failed on the Dask cluster ({_last(error)})",
-            where=self.address,
-            remedy=f"Install hitl-labeling {site.identify()[1]} and what the functions import on every worker.",
-        )
-
-    def _lost(self, error: BaseException | None) -> EngineError:
-        why = f" ({_last(error)})" if error is not None else ""
-        return EngineError(
-            f"the Dask scheduler was lost{why}",
-            where=self.address,
-            remedy="Start it again and run this again: what was stored stays.",
-        )
 
 
 def _partitions(cut: Iterator[Block]) -> Iterator[list[Block]]:
@@ -361,7 +262,3 @@ def _partitions(cut: Iterator[Block]) -> Iterator[list[Block]]:
         if not held:
             return
         yield held
-
-
-def _last(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip()[:300]

@@ -28,6 +28,8 @@ from adapter.vocabulary import Control, LabelSpace
 
 IDLE_S = 120.0
 """Seconds without rows after which a job is put away; the next rows open it again."""
+MOST_IDLE = 2
+"""Jobs without rows that are kept at most: an author who edits makes a new one with each save."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,13 @@ def vote(job: bytes, token: str, run: str, left: tuple[int, ...], rows: bytes) -
 
 
 def forget(tokens: tuple[str, ...]) -> None:
-    """Put these jobs away, all of them where none is named."""
+    """Put these jobs away unless somebody is at one; all of them where none is named."""
     with _LOCK:
-        gone = [_DESKS.pop(token) for token in list(_DESKS) if not tokens or token in tokens]
+        gone = [
+            _DESKS.pop(token)
+            for token, desk in list(_DESKS.items())
+            if not tokens or (token in tokens and not desk.users)
+        ]
     for desk in gone:
         desk.close()
 
@@ -163,6 +169,10 @@ _SWEEPING = threading.Event()
 
 
 def _desk(job: bytes, token: str) -> _Desk:
+    with _LOCK:
+        idle = sorted((each.used, name) for name, each in _DESKS.items() if not each.users and name != token)
+    if len(idle) > MOST_IDLE:
+        forget(tuple(name for _, name in idle[:-MOST_IDLE]))
     with _LOCK:
         desk = _DESKS.get(token)
         if desk is None:

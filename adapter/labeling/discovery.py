@@ -11,6 +11,7 @@ from adapter.errors import FunctionsError, nearest
 from adapter.kinds import learned
 from adapter.labeling.foreign import adopted, is_snorkel
 from adapter.labeling.function import LabelingFunction, checked_name
+from adapter.labeling.preprocess import Preprocessor, keep_memory
 from adapter.labeling.versions import Versions
 from adapter.loading import Loaded, load
 from adapter.loading_limit import LOAD_S
@@ -32,7 +33,9 @@ def discover(spec: str | Path, *, base: Path | None = None, limit_s: float = LOA
     """
     found: dict[str, LabelingFunction] = {}
     versions = Versions()
-    for held in _homes(load(spec, base=base, limit_s=limit_s), versions):
+    modules = load(spec, base=base, limit_s=limit_s)
+    _keep_memories(modules, versions)
+    for held in _homes(modules, versions):
         function = _placed(held, versions)
         if function.name in found:
             raise FunctionsError(
@@ -42,6 +45,16 @@ def discover(spec: str | Path, *, base: Path | None = None, limit_s: float = LOA
             )
         found[function.name] = function
     return list(found.values())
+
+
+def _keep_memories(modules: Sequence[Loaded], versions: Versions) -> None:
+    """Let preprocessors that are the same as when they were last loaded keep what they remember."""
+    for loaded in modules:
+        for variable, step in list(vars(loaded.module).items()):
+            if isinstance(step, Preprocessor) and step.memory and not versions.imported(loaded.file, variable):
+                version = versions.of_step(loaded.file, variable)
+                if version is not None:
+                    keep_memory(step, str(loaded.file), variable, version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Preprocessors: steps that add to a task's data before labeling functions look, with a memory of their results.
 
 Results are remembered by the content of the data, least recently used first to go. The memory belongs to the
-preprocessor, so functions that share one compute each row once in a worker, and it ends with the module that declared
-it: an edited preprocessor starts with an empty memory.
+preprocessor, so functions that share one compute each row once in a worker. A worker that loads a module anew keeps the
+memory of the preprocessors whose version is the same; an edited one starts with an empty memory.
 """
 
 from __future__ import annotations
@@ -83,6 +83,20 @@ class Preprocessor:
         if memory is None:
             memory = self._held.setdefault(before, Memory(self.memory))
         return memory
+
+
+_KEPT: dict[tuple[str, str], tuple[str, int, Memory]] = {}
+"""File and variable of a preprocessor to its version, and the memory of its results on untouched data."""
+
+
+def keep_memory(step: Preprocessor, file: str, variable: str, version: str) -> None:
+    """Let a preprocessor that was loaded anew go on with the memory of the one before, if it is the same: the same
+    `version` (digest of what it is made of) at the same place, remembering as many results."""
+    before = _KEPT.get((file, variable))
+    if before is not None and before[:2] == (version, step.memory):
+        step._held[()] = before[2]
+    else:
+        _KEPT[file, variable] = (version, step.memory, step.remembered(()))
 
 
 @overload

@@ -65,6 +65,16 @@ class Versions:
             lines.append(declared_version(function))
         return hashlib.sha256("\n".join(["function", *lines]).encode("utf-8", "surrogateescape")).hexdigest()
 
+    def of_step(self, file: Path, variable: str) -> str | None:
+        """Return the hex sha256 version of the preprocessor that `variable` of `file` holds, found as a function's;
+        None when the source does not tell for certain."""
+        scope = self._scope(file.resolve())
+        reached = scope.slice(variable, ()) if scope is not None else None
+        if reached is None:
+            return None
+        lines = ["preprocessor", *self._lines(reached, file.resolve())]
+        return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
     def imported(self, file: Path, variable: str) -> bool:
         """Whether a module has a name from elsewhere, as far as its source shows."""
         source = self.source(file.resolve())

@@ -35,6 +35,8 @@ def consolidate(project: Project) -> ConsolidateReport:
         methods={name: str(entry["method"]) for name, entry in methods.items()},
         weak={name: list(entry.get("table", ())) for name, entry in weak.items()},
         chosen={name: str(entry["chosen"]) for name, entry in weak.items() if entry.get("chosen")},
+        why={name: str(entry["why"]) for name, entry in weak.items() if entry.get("why")},
+        warnings={name: list(entry["warnings"]) for name, entry in weak.items() if entry.get("warnings")},
         skills=skills,
         changed=changed,
         seconds=time.perf_counter() - started,

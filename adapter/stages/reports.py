@@ -84,15 +84,17 @@ class VoteReport(Report):
 @dataclass(frozen=True, slots=True)
 class ConsolidateReport(Report):
     """people: tasks with a consensus, per control. undecided: tasks where people do not agree yet. methods: how
-    people's votes were consolidated, per control. weak: the table of
-    consolidators per control. chosen: the consolidator in use per control. skills: annotator to accuracy and
-    interval."""
+    people's votes were consolidated, per control. weak: the table of consolidators per control. chosen: the one in use,
+    why: for what reason. warnings: about near-copies among the functions of a control. skills: annotator to accuracy
+    and interval."""
 
     people: dict[str, int]
     undecided: dict[str, int]
     methods: dict[str, str]
     weak: dict[str, list[JsonObject]]
     chosen: dict[str, str]
+    why: dict[str, str]
+    warnings: dict[str, list[str]]
     skills: dict[str, JsonObject]
     changed: int
     seconds: float

@@ -29,7 +29,7 @@ import builtins, ctypes, os, random, signal, subprocess, sys, threading, time
 from pathlib import Path
 from adapter.labeling import column, keywords, labeling_function, preprocessor, regex
 """
-LIMITS: dict[str, Any] = {"timeout_s": 0.4, "memory_mb": 512}
+LIMITS: dict[str, Any] = {"timeout_s": 0.4, "memory_mb": 1024}
 Make = Callable[..., list[LabelingFunction]]
 
 

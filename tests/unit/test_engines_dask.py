@@ -178,3 +178,25 @@ def test_a_job_that_nobody_uses_is_put_away(
         time.sleep(0.05)
     assert not list(tmp_path.glob("hitl-functions-*"))
     assert set(psutil.Process().children()) <= before
+
+
+def test_of_jobs_that_follow_each_other_only_the_last_are_kept(
+    functions: list[LabelingFunction], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import pickle
+
+    from adapter.engines.shipping import pack
+
+    monkeypatch.setattr(dask_site, "_home", lambda: str(tmp_path))
+    named = tuple((function.origin, function.name, function.version) for function in functions)
+    job = pickle.dumps(dask_site.Job(pack([functions[0].origin]), named, CONTROL, 5.0, 3, 1024, 60.0))
+    before = len(psutil.Process().children())
+    try:
+        for token in "abcde":
+            assert not isinstance(dask_site.vote(job, token, "run", (3,), pickle.dumps([rows(2)])), tuple)
+        assert len(list(tmp_path.glob("hitl-functions-*"))) == dask_site.MOST_IDLE + 1
+        assert len(psutil.Process().children()) == before + dask_site.MOST_IDLE + 1
+    finally:
+        dask_site.forget(())
+    assert len(psutil.Process().children()) == before
+    assert not list(tmp_path.glob("hitl-functions-*"))
