@@ -108,8 +108,9 @@ class TrainPolicy(Policy):
     longest time that a smaller number of new labels waits. alpha: level of the promotion gate's one-sided exact McNemar
     test; the candidate is refused when it is significantly worse at this level, or worse in accuracy by more than
     `tolerance` and one standard error. weak: `auto` uses weak labels while the blind sample shows that they help,
-    `always`, `never`. weak_patience: trainings in a row in which the model without weak labels was at least as good,
-    after which `auto` retires them.
+    `always`, `never`. weak_gate: blind tasks with people's labels that the comparison with and without weak labels
+    needs. weak_patience: trainings in a row in which the model without them was at least as good, after which `auto`
+    retires them.
     """
 
     min_labels: Annotated[int, Field(ge=2)] = 20
@@ -119,7 +120,8 @@ class TrainPolicy(Policy):
     tolerance: Share = 0.02
     min_gate: Annotated[int, Field(ge=1)] = 10
     weak: Literal["auto", "always", "never"] = "auto"
-    weak_patience: Annotated[int, Field(ge=1)] = 2
+    weak_gate: Annotated[int, Field(ge=1)] = 30
+    weak_patience: Annotated[int, Field(ge=1)] = 3
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     seed: int = 0
 

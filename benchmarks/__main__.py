@@ -6,7 +6,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("pull", "push", "webhook", "predict", "agreement")
+NAMES = (
+    "pull",
+    "push",
+    "webhook",
+    "predict",
+    "agreement",
+    "functions_declared",
+    "functions_python",
+    "functions_dask",
+    "label_model",
+)
 
 
 def main() -> int:

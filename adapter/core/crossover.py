@@ -127,9 +127,10 @@ def judge(
 ) -> tuple[WeakUse, bool]:
     """Return how weak labels are used from now on, and whether this training's model shall be the one with them.
 
-    preferred: what cross-validation on people's labels would do, which decides while there are fewer than
-    `policy.min_gate` blind tasks. With enough of them the model with weak labels is taken where it is right more often,
-    and `policy.weak_patience` trainings in a row without that retire them. `always` and `never` are obeyed.
+    preferred: what cross-validation on people's labels would do. It decides while there are fewer than
+    `policy.weak_gate` blind tasks, and as long as the difference there is within its standard error; beyond that the
+    better model is taken. `policy.weak_patience` trainings in a row in which weak labels did not help retire them.
+    `always` and `never` are obeyed.
     """
     row = {
         "version": version,
@@ -141,14 +142,15 @@ def judge(
     after = replace(before, since=version, last=found, history=(*before.history, row)[-MOST_HISTORY:])
     if policy.weak == "always":
         return replace(after, state=WeakState.HELPING if found.difference > 0 else before.state, streak=0), True
-    if found.n < policy.min_gate:
+    if found.n < policy.weak_gate:
         return replace(after, state=WeakState.UNTESTED, streak=0), preferred
+    error = (found.upper - found.lower) / (2 * Z)
+    taken = preferred if abs(found.difference) <= error else found.difference > 0
     if found.difference > 0:
-        return replace(after, state=WeakState.HELPING, streak=0), True
+        return replace(after, state=WeakState.HELPING, streak=0), taken
     streak = before.streak + 1
     state = WeakState.RETIRED if streak >= policy.weak_patience else WeakState.FADING
-    # An even race is no reason to change the model that cross-validation prefers; a lost one is.
-    return replace(after, state=state, streak=streak), preferred and found.difference == 0
+    return replace(after, state=state, streak=streak), taken
 
 
 __all__ = ["Crossover", "WeakState", "WeakUse", "compare", "judge"]

@@ -122,6 +122,9 @@ class TestTasks:
         rows = [row(f"t{number}") for number in range(50)]
         assert store.tasks.add("p", rows, blind=lambda _: True).new == 50
         before = store.tasks.between("p", 0, 50)
+        assert [(id_, dict(data)) for id_, data in store.tasks.data_between("p", 0, 50)] == [
+            (task.id, dict(task.data)) for task in before
+        ]
         again = store.tasks.add("p", rows, blind=lambda _: False)
         assert (again.new, again.known) == (0, 50)
         assert store.tasks.between("p", 0, 50) == before

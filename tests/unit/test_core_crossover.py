@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapter.core.crossover import WeakState, WeakUse, compare, judge
 from adapter.policies import TrainPolicy
 
-POLICY = TrainPolicy(min_gate=10, weak_patience=2)
+POLICY = TrainPolicy(weak_gate=10, weak_patience=2)
 
 
 def rights(*cells: tuple[int, bool]) -> np.ndarray:
@@ -72,6 +72,14 @@ def test_too_few_blind_tasks_leave_the_choice_to_cross_validation() -> None:
     for preferred in (True, False):
         use, with_weak = judge(WeakUse(), few, POLICY, version="m1", labels=30, preferred=preferred)
         assert (use.state, with_weak) == (WeakState.UNTESTED, preferred)
+
+
+def test_within_its_standard_error_the_difference_changes_no_model() -> None:
+    # 20 tasks, 1 win and 2 losses: the difference of -.05 is smaller than its error of .08.
+    close = compare(rights((17, True), (1, True), (2, False)), rights((17, True), (1, False), (2, True)))
+    for preferred in (True, False):
+        use, with_weak = judge(WeakUse(), close, POLICY, version="m1", labels=30, preferred=preferred)
+        assert (use.state, with_weak) == (WeakState.FADING, preferred)
 
 
 def test_a_policy_of_always_is_obeyed() -> None:

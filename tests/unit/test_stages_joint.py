@@ -100,10 +100,13 @@ def test_pooling_weights_are_fitted_once_for_a_model_and_its_functions(trained: 
     project = trained.project
     control, judge = project.learned[0], current_judge(project)
     first = joint(project, control, judge)
-    assert first is not None and first.weights is not None and first.weights.n > 0
+    assert first is not None
+    assert first.weights is not None
+    assert first.weights.n > 0
     noted = project.store.projects.notes("spam", JOINT_NOTE)[JOINT_NOTE]
     again = joint(project, control, judge)
-    assert again is not None and again.weights == first.weights
+    assert again is not None
+    assert again.weights == first.weights
     assert project.store.projects.notes("spam", JOINT_NOTE)[JOINT_NOTE] == noted
     assert np.array_equal(first.together, again.together)
     assert first.basis.startswith(judge.version if judge else "?")
@@ -157,7 +160,8 @@ def test_functions_that_change_bring_retired_weak_labels_back(make_world: Make) 
 
 
 def begun_with(make_world: Make, functions: str) -> Any:
-    world = make_world(tasks=150)
+    train_policy = {"min_labels": 12, "min_new": 12, "min_gate": 4, "weak_gate": 4, "weak_patience": 2}
+    world = make_world(tasks=150, train=train_policy)
     (world.folder / "functions.py").write_text(functions, encoding="utf-8")
     ingest(world.project)
     vote(world.project)
