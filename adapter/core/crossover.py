@@ -127,10 +127,12 @@ def judge(
 ) -> tuple[WeakUse, bool]:
     """Return how weak labels are used from now on, and whether this training's model shall be the one with them.
 
-    preferred: what cross-validation on people's labels would do. It decides while there are fewer than
-    `policy.weak_gate` blind tasks, and as long as the difference there is within its standard error; beyond that the
-    better model is taken. `policy.weak_patience` trainings in a row in which weak labels did not help retire them.
-    `always` and `never` are obeyed.
+    preferred: what cross-validation on people's labels would do. Those labels are of tasks that were asked because they
+    were hard, and understate what weak labels do for the rest; so it decides only while there are fewer than
+    `policy.min_gate` blind tasks, or where weak labels lost there by less than the standard error. Else the better
+    model is taken, and the one with weak labels in an even race. From `policy.weak_gate` blind tasks on,
+    `policy.weak_patience` trainings in a row in which weak labels did not help retire them. `always` and `never` are
+    obeyed.
     """
     row = {
         "version": version,
@@ -142,10 +144,12 @@ def judge(
     after = replace(before, since=version, last=found, history=(*before.history, row)[-MOST_HISTORY:])
     if policy.weak == "always":
         return replace(after, state=WeakState.HELPING if found.difference > 0 else before.state, streak=0), True
-    if found.n < policy.weak_gate:
+    if found.n < policy.min_gate:
         return replace(after, state=WeakState.UNTESTED, streak=0), preferred
     error = (found.upper - found.lower) / (2 * Z)
-    taken = preferred if abs(found.difference) <= error else found.difference > 0
+    taken = preferred if -error <= found.difference < 0 else found.difference >= 0
+    if found.n < policy.weak_gate:
+        return replace(after, state=WeakState.UNTESTED, streak=0), taken
     if found.difference > 0:
         return replace(after, state=WeakState.HELPING, streak=0), taken
     streak = before.streak + 1

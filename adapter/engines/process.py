@@ -33,6 +33,7 @@ CELLS = 1 << 20
 """Votes that fit into the memory shared with one worker."""
 _BYTES = PLACE + (2 + 4) * CELLS
 _LONGEST_LINE = 1 << 20
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PIPE_BYTES = 1 << 20
 _DEAF_S = 20.0
 """Seconds after which a worker that does not read what it is sent is given up."""
@@ -70,7 +71,9 @@ class Worker:
             folders = json.dumps([os.path.abspath(entry) for entry in (*sys.path, *path)])
             fds = (child_in, child_out, shared.fileno())
             # Our settings in the environment hold secrets, which are none of a labeling function's business.
-            environment = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
+            # There is a worker for each core, so an author's numpy or torch shall not take them all.
+            environment = dict.fromkeys(_THREADS, "1")
+            environment |= {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
             try:
                 self.process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own arguments
                     [sys.executable, "-c", _BOOT, folders, *map(str, (*fds, memory_mb, CELLS))],

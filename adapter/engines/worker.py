@@ -13,6 +13,7 @@ import json
 import mmap
 import os
 import resource
+import signal
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,6 +36,7 @@ def main(inbox: int, outbox: int, memory_fd: int, memory_mb: int, cells: int) ->
     if limit:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where the parent runs in a shell's background
     memory = mmap.mmap(memory_fd, 0)
     if hasattr(mmap, "MADV_DONTFORK"):  # a fork by an author's function must never go on in our loop: it would vote too
         memory.madvise(mmap.MADV_DONTFORK)

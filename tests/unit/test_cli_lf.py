@@ -4,16 +4,14 @@ store."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from cli_support import command_line
 
 from adapter.cli import lf, lf_examples, lf_report
 from adapter.cli import main as hitl
@@ -69,21 +67,8 @@ def world(make_world: Make) -> Any:
 @pytest.fixture
 def run(world: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs a command line against the world's store."""
-
-    @contextmanager
-    def opened(context: typer.Context) -> Iterator[Any]:
-        yield world.app
-
-    monkeypatch.setattr(lf, "opened", opened)
-    monkeypatch.setattr(lf_examples, "opened", opened)
-    app = typer.Typer()
-
-    @app.callback()
-    def root() -> None:
-        """Several commands, as in the product."""
-
-    lf.register(app)
-    return lambda *arguments: CliRunner().invoke(app, ["lf", *arguments])
+    call = command_line(world, monkeypatch, lf.register, lf, lf_examples)
+    return lambda *arguments: call("lf", *arguments)
 
 
 def annotate(world: Any, *, others: int = 100) -> None:

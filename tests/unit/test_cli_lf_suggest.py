@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from cli_support import command_line
+from typer.testing import Result
 
 from adapter.cli import lf_suggest
 from adapter.errors import DataError
@@ -31,14 +30,7 @@ def world(make_world: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def hitl(world: Any, monkeypatch: pytest.MonkeyPatch) -> Hitl:
-    @contextmanager
-    def opened(_context: Any) -> Iterator[Any]:
-        yield world.app
-
-    monkeypatch.setattr(lf_suggest, "opened", opened)
-    app = typer.Typer(rich_markup_mode=None)
-    lf_suggest.register_on(app)
-    return lambda *arguments: CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return command_line(world, monkeypatch, lf_suggest.register_on, lf_suggest)
 
 
 def ok(result: Result) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import typer
+from cli_support import command_line
 from tests_support import FUNCTIONS
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from adapter.cli import lf_watch
 from adapter.stages.function_watch_reports import Figures, Flip, FunctionChange, WatchReport
@@ -28,15 +27,7 @@ def world(make_world: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def hitl(world: Any, monkeypatch: pytest.MonkeyPatch) -> Hitl:
-    @contextmanager
-    def opened(_context: Any) -> Iterator[Any]:
-        yield world.app
-
-    monkeypatch.setattr(lf_watch, "opened", opened)
-    app = typer.Typer(rich_markup_mode=None)
-    lf_watch.register_on(app)
-    app.command("other")(lambda: None)  # with a single command typer would leave the name out
-    return lambda *arguments: CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    return command_line(world, monkeypatch, lf_watch.register_on, lf_watch)
 
 
 def ok(result: Result) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
+from cli_support import command_line
 
 from adapter.cli import people as commands
 from adapter.core.own_links import opens
@@ -34,20 +32,8 @@ def world(make_world: Make) -> Any:
 @pytest.fixture
 def run(world: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs a command line against the world's store."""
-
-    @contextmanager
-    def opened(context: typer.Context) -> Iterator[Any]:
-        yield world.app
-
-    monkeypatch.setattr(commands, "opened", opened)
-    app = typer.Typer()
-
-    @app.callback()
-    def root() -> None:
-        """Several commands, as in the product."""
-
-    commands.register(app)
-    return lambda *arguments: CliRunner().invoke(app, ["people", *arguments])
+    call = command_line(world, monkeypatch, commands.register, commands)
+    return lambda *arguments: call("people", *arguments)
 
 
 def label(world: Any, kind: str = "copier") -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from adapter.core.crossover import WeakState, WeakUse, compare, judge
 from adapter.policies import TrainPolicy
 
-POLICY = TrainPolicy(weak_gate=10, weak_patience=2)
+POLICY = TrainPolicy(min_gate=10, weak_gate=10, weak_patience=2)
 
 
 def rights(*cells: tuple[int, bool]) -> np.ndarray:
@@ -80,6 +80,21 @@ def test_within_its_standard_error_the_difference_changes_no_model() -> None:
     for preferred in (True, False):
         use, with_weak = judge(WeakUse(), close, POLICY, version="m1", labels=30, preferred=preferred)
         assert (use.state, with_weak) == (WeakState.FADING, preferred)
+
+
+def test_an_even_race_is_won_by_weak_labels_whatever_cross_validation_says() -> None:
+    even = compare(rights((18, True), (2, False)), rights((18, True), (2, False)))
+    assert judge(WeakUse(), even, POLICY, version="m1", labels=30, preferred=False)[1]
+
+
+def test_a_few_blind_tasks_choose_the_model_but_retire_nothing() -> None:
+    better = compare(rights((18, True), (2, False)), rights((12, True), (8, False)))
+    policy = TrainPolicy(min_gate=10, weak_gate=30)
+    use, with_weak = judge(WeakUse(), better, policy, version="m1", labels=30, preferred=False)
+    assert (use.state, with_weak) == (WeakState.UNTESTED, True)
+    worse = compare(rights((12, True), (8, False)), rights((18, True), (2, False)))
+    use, with_weak = judge(use, worse, policy, version="m2", labels=60, preferred=True)
+    assert (use.state, use.streak, with_weak) == (WeakState.UNTESTED, 0, False)
 
 
 def test_a_policy_of_always_is_obeyed() -> None:

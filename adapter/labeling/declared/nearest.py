@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,7 +35,11 @@ ROWS_AT_A_TIME = 256
 TOLERANCE = 1e-4
 """Of a cosine: an embedding's last digits depend on what else was embedded with it."""
 
+VECTORS = 4096
+"""Texts whose vectors a process remembers for each embedder: a few chunks of rows, some megabytes."""
+
 _loading = threading.Lock()
+_vectors: dict[tuple[str, str], OrderedDict[str, npt.NDArray[np.float32]]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class NearestRule:
         """Return the cosine of each row to its closest exemplar, float32 (n,)."""
         with _loading:  # two threads must not load the same model twice
             known = _exemplars(self.embedder, self.field, self.exemplars)
-        vectors = _embedded(self.embedder, self.field, [{self.field: row.get(self.field)} for row in rows])
+        vectors = _remembered(self.embedder, self.field, [row.get(self.field) for row in rows])
         return np.max(vectors @ known.T, axis=1, initial=-1.0)  # type: ignore[no-any-return]
 
 
@@ -179,6 +184,22 @@ def _embedded(path: str, field: str, rows: Sequence[JsonObject]) -> npt.NDArray[
             remedy="Return one vector a row.",
         )
     return np.nan_to_num(vectors, copy=False)
+
+
+def _remembered(path: str, field: str, values: Sequence[Any]) -> npt.NDArray[np.float32]:
+    """Return one vector for each value. Several functions look at the same rows one after the other, and each text is
+    embedded once for all of them: the last `VECTORS` texts are remembered."""
+    known = _vectors.setdefault((path, field), OrderedDict())
+    found: list[npt.NDArray[np.float32] | None] = [known.get(v) if type(v) is str else None for v in values]
+    lost = [row for row, vector in enumerate(found) if vector is None]
+    if lost:
+        for row, vector in zip(lost, _embedded(path, field, [{field: values[row]} for row in lost]), strict=True):
+            found[row] = vector
+            if type(values[row]) is str:
+                known[values[row]] = vector
+    while len(known) > VECTORS:
+        known.popitem(last=False)
+    return np.stack([vector for vector in found if vector is not None])
 
 
 @lru_cache(maxsize=64)
