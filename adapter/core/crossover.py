@@ -128,11 +128,11 @@ def judge(
     """Return how weak labels are used from now on, and whether this training's model shall be the one with them.
 
     preferred: what cross-validation on people's labels would do. Those labels are of tasks that were asked because they
-    were hard, and understate what weak labels do for the rest; so it decides only while there are fewer than
-    `policy.min_gate` blind tasks, or where weak labels lost there by less than the standard error. Else the better
-    model is taken, and the one with weak labels in an even race. From `policy.weak_gate` blind tasks on,
-    `policy.weak_patience` trainings in a row in which weak labels did not help retire them. `always` and `never` are
-    obeyed.
+    were hard, and understate what weak labels do for the rest; so it decides alone only while there are fewer than
+    `policy.min_gate` blind tasks. Then weak labels are left out where they lost there beyond the interval, or by more
+    than a standard error and cross-validation is against them too: the sample is small, and a training without them
+    by bad luck costs more than one with them. From `policy.weak_gate` blind tasks on, `policy.weak_patience` trainings
+    in a row in which they did not help retire them. `always` and `never` are obeyed.
     """
     row = {
         "version": version,
@@ -147,7 +147,7 @@ def judge(
     if found.n < policy.min_gate:
         return replace(after, state=WeakState.UNTESTED, streak=0), preferred
     error = (found.upper - found.lower) / (2 * Z)
-    taken = preferred if -error <= found.difference < 0 else found.difference >= 0
+    taken = found.upper >= 0 and (preferred or found.difference >= -error)
     if found.n < policy.weak_gate:
         return replace(after, state=WeakState.UNTESTED, streak=0), taken
     if found.difference > 0:

@@ -82,14 +82,16 @@ def pick_judging(
     order: npt.NDArray[np.floating] | None = None,
     multiple: bool = False,
     weights: npt.NDArray[np.floating] | None = None,
+    least: float = 0.0,
 ) -> JudgingPicks:
     """Return at most `count` rows that together tell most, so that ten picks do not all judge one function.
 
     Greedy: after each pick every function that voted there counts as judged once more, right as often as it is expected
     to be. votes, asked, right, multiple: as `judging_value` takes them. order: (n,) decides between equal rows, smaller
     first, such as a seeded draw; the row number where it is left out. weights: (m,) shares of the pool that the
-    functions decide, where `votes` holds only some of its rows. Rows that would tell nothing are not picked. Raises
-    ValueError.
+    functions decide, where `votes` holds only some of its rows. least: share of what a row would tell if its functions
+    had never been judged, under which it is not picked: judging fades as functions become known. Rows that would tell
+    nothing are not picked. Raises ValueError.
     """
     known, hits = _checked(votes, asked, right)
     n = len(votes)
@@ -118,6 +120,7 @@ def pick_judging(
             front = wanted
         unit = weights * _fall(known, hits)
         now = np.where(taken < sizes[rank[:front]], (spoken @ unit) * factor, 0.0)
+        now[now < least * (spoken @ weights) * factor] = 0.0
         best = int(now.argmax()) if front else -1
         # What a row tells only falls as others are picked, so its first value bounds those beyond the front.
         if front < len(rank) and now[best] < bound[rank[front]]:

@@ -26,6 +26,9 @@ from adapter.vocabulary import JsonObject, Ranked
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 
+FADED = 0.05
+"""Share of what a label tells of functions that were never judged, under which none is asked for that sake: after six
+labels of a function that was always right, ten of one that is wrong three times in ten."""
 AHEAD = 3
 """Windows ranked ahead, so that a top-up between two rankings never runs dry."""
 
@@ -144,6 +147,7 @@ def judging_rows(project: Project, open_rows: Rows, blind: npt.NDArray[np.bool_]
             order=draws((str(ids[seq]) for seq in here), settings.seed, "judging"),
             multiple=control.multiple,
             weights=deciding_shares(found.votes),
+            least=FADED,
         )
         if least is None or asked.mean() < least[0]:
             least = (float(asked.mean()), free[picks.rows])

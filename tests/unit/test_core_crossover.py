@@ -74,12 +74,14 @@ def test_too_few_blind_tasks_leave_the_choice_to_cross_validation() -> None:
         assert (use.state, with_weak) == (WeakState.UNTESTED, preferred)
 
 
-def test_within_its_standard_error_the_difference_changes_no_model() -> None:
-    # 20 tasks, 1 win and 2 losses: the difference of -.05 is smaller than its error of .08.
+def test_a_small_loss_leaves_weak_labels_in_unless_cross_validation_is_against_them_too() -> None:
+    # 20 tasks: 1 win and 2 losses are within the error; 0 wins and 3 losses beyond it, but within the interval.
     close = compare(rights((17, True), (1, True), (2, False)), rights((17, True), (1, False), (2, True)))
-    for preferred in (True, False):
-        use, with_weak = judge(WeakUse(), close, POLICY, version="m1", labels=30, preferred=preferred)
-        assert (use.state, with_weak) == (WeakState.FADING, preferred)
+    lost = compare(rights((17, True), (3, False)), rights((20, True)))
+    assert lost.upper > 0
+    for found, against, taken in ((close, True, True), (close, False, True), (lost, True, False), (lost, False, True)):
+        use, with_weak = judge(WeakUse(), found, POLICY, version="m1", labels=30, preferred=not against)
+        assert (use.state, with_weak) == (WeakState.FADING, taken)
 
 
 def test_an_even_race_is_won_by_weak_labels_whatever_cross_validation_says() -> None:

@@ -114,6 +114,17 @@ def test_what_does_not_fit_is_refused() -> None:
         judging_value(np.zeros(3, np.int16), [0], [0])
 
 
+def test_rows_whose_functions_are_known_are_left_alone() -> None:
+    votes = votes_of([0, A], [A, 1], [0, 1], [A, A])
+    assert len(pick_judging(votes, [50, 50], [45, 45], 9).rows) == 3
+    assert len(pick_judging(votes, [50, 50], [45, 45], 9, least=0.05).rows) == 0
+    # One function is unknown: its rows are picked until it has been judged, six times if it is always right.
+    many = votes_of(*[[0, A]] * 30, *[[A, 1]] * 30)
+    picks = pick_judging(many, [50, 0], [45, 0], 30, least=0.05)
+    assert set(picks.about.tolist()) == {1}
+    assert 5 <= len(picks.rows) <= 12
+
+
 def test_nothing_to_judge_gives_nothing() -> None:
     assert judging_value(np.empty((0, 3), np.int16), np.zeros(3), np.zeros(3)).shape == (0,)
     assert judging_value(np.empty((4, 0), np.int16), [], []).tolist() == [0, 0, 0, 0]
