@@ -61,7 +61,7 @@ class RankPolicy(Policy):
 
     strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
     flagged_share: Share = 0.1
-    judging_share: Share = 0.1
+    judging_share: Share = 0.05
     diversity: bool = True
     seed: int = 0
 
