@@ -13,6 +13,7 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, digest, restored
 from adapter.stages.flag_people import part_in_words
 from adapter.stages.review_decisions import rejections, standing
+from adapter.stages.review_machines import machines_said
 from adapter.stages.review_words import said
 from adapter.stages.window import left_in_budget
 from adapter.vocabulary import Consensus, Control, Decision, Flag, FlagReason, Value
@@ -86,15 +87,19 @@ def shown(project: Project, rows: Sequence[Consensus], task_ids: Sequence[str]) 
     for control, row in _by_control(project, rows):
         if row.task_id in of_task:
             of_task[row.task_id].append((control, _canonical(control, row)))
+    machines = machines_said(project, task_ids)
     answer = {}
     for task_id, found in of_task.items():
+        people = said(task_id, found)
         proposed = {
             control.name: row.value if row.value is not None else row.proposal
             for control, row in found
             if row.value is not None or row.proposal is not None
         }
         score = min((row.confidence for _, row in found), default=0.0)
-        answer[task_id] = Shown(said(task_id, found), proposed, min(max(score, 0.0), 1.0))
+        answer[task_id] = Shown(
+            ". ".join(filter(None, (people, machines.get(task_id)))), proposed, min(max(score, 0.0), 1.0)
+        )
     return answer
 
 
