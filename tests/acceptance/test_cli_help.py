@@ -18,13 +18,13 @@ from adapter.cli.root import app
 VERBS = (
     *("init", "doctor", "up", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push"),
     *("train", "model", "lf", "simulate", "demo", "web", "scheduler", "flags"),
-    *("kinds", "agreement", "gates", "gold", "review", "route", "people"),
+    *("kinds", "agreement", "gates", "gold", "review", "route", "people", "consensus"),
 )
 READING = (
     *("init", "doctor", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push", "train"),
     *("model list", "model promote", "model rollback", "lf list", "lf report", "flags list", "flags resolve"),
     *("lf examples", "lf test", "lf watch", "lf suggest", "lf accept"),
-    *("simulate", "kinds", "agreement", "gates", "route", "people", "gold list", "review status", "review queue"),
+    *("simulate", "kinds", "consensus", "agreement", "gates", "route", "people", "gold list", "review status", "review queue"),
 )
 
 
