@@ -24,7 +24,18 @@ READING = (
     *("init", "doctor", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push", "train"),
     *("model list", "model promote", "model rollback", "lf list", "lf report", "flags list", "flags resolve"),
     *("lf examples", "lf test", "lf watch", "lf suggest", "lf accept"),
-    *("simulate", "kinds", "consensus", "agreement", "gates", "route", "people", "gold list", "review status", "review queue"),
+    *(
+        "simulate",
+        "kinds",
+        "consensus",
+        "agreement",
+        "gates",
+        "route",
+        "people",
+        "gold list",
+        "review status",
+        "review queue",
+    ),
 )
 
 
