@@ -99,7 +99,8 @@ def iou(a: BaseGeometry, b: BaseGeometry) -> float:
     if a.is_empty or b.is_empty:
         return 0.0
     # On a fine grid: without one, slivers of outlines that nearly touch get another area when a and b change places.
-    common = float(shapely.intersection(a, b, grid_size=_GRID).area)
+    with np.errstate(all="ignore"):  # outlines that collapse on the grid make the library divide by zero on its way
+        common = float(shapely.intersection(a, b, grid_size=_GRID).area)
     whole = float(a.area) + float(b.area) - common
     return min(1.0, max(0.0, common / whole)) if whole > 0 else 0.0
 

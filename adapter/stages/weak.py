@@ -20,9 +20,10 @@ from adapter.stages.evidence import WEAK, WEAK_NOTE, digest, people_labels, tipp
 from adapter.stages.function_votes import function_votes
 from adapter.vocabulary import Consensus, Control, JsonObject
 
-GROWTH = 1.1
-"""Growth of people's labels after which consolidators that learn from them are fitted again: every fit gives the weak
-labels another version, and pre-labels made of them would be renewed with every annotation."""
+GROWTH = 0.1
+LEAST_GROWTH = 5
+"""Share, and number, of people's labels by which they must have changed before consolidators that learn from them are
+fitted again: every fit gives the weak labels another version, and pre-labels made of them are renewed."""
 
 
 def weak_labels(project: Project, control: Control) -> JsonObject:
@@ -101,7 +102,7 @@ def _labels(control: Control, rows: list[tuple[int, Consensus]]) -> Labels:
 
 
 def _grown(before: int, now: int) -> bool:
-    return now > GROWTH * before or now < before / GROWTH
+    return abs(now - before) >= max(LEAST_GROWTH, GROWTH * before)
 
 
 def _told(labels: Labels) -> str:

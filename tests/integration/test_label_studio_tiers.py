@@ -116,6 +116,7 @@ def start(make_world: Start, label_studio: EmbeddedServer, request: pytest.Fixtu
             routing={**fields, **routing},
             blind={"share": 0.3, "batch_share": 0.3, "double_share": 0.0},
             window={"size": 18, "low_water": 18},
+            consolidate={"consolidator": "majority"},  # one version of the pre-labels, however many labels there are
         )
         world.app.settings.projects["spam"].__dict__["title"] = f"{request.node.name} tiers"[
             :50

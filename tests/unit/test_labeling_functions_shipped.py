@@ -18,7 +18,7 @@ import pytest
 from adapter.demo.corpus import LABELS, support_mails
 from adapter.demo.data import digit_images
 from adapter.label_studio.label_config import parse_label_config
-from adapter.labeling import LabelingFunction, discover
+from adapter.labeling import LabelingFunction, discover, preprocess
 from adapter.labeling.bound import bound
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,6 +229,7 @@ def test_an_image_is_decoded_once_for_all_functions(monkeypatch: pytest.MonkeyPa
     opened = []
     real = Image.open
     monkeypatch.setattr(Image, "open", lambda *given, **named: opened.append(1) or real(*given, **named))
+    monkeypatch.setattr(preprocess, "_KEPT", {})  # what other tests made this process remember
     rules = [bound(function) for function in shipped("digits")]
     images = [uri for uri, _ in digit_images(5, seed=1)]
     opened.clear()
