@@ -82,13 +82,9 @@ def _tried(function: LabelingFunction, control: Control, engine: Engine) -> Iter
 
 
 def _warnings(function: LabelingFunction, control: Control) -> Iterator[str]:
-    if function.declared is not None:
-        label = function.declared.label
-        if label and label not in control.labels:
-            yield f"votes '{label}', which '{control.name}' does not list. {nearest(label, control.labels)}".strip()
-        return
-    for label, line, advice in unknown_labels(function.function, control.labels):
-        yield f"line {line} returns '{label}', which '{control.name}' does not list. {advice}".strip()
+    for label, line, advice in unknown_labels(function, control.labels):
+        says = "votes" if function.declared is not None else f"line {line} returns"
+        yield f"{says} '{label}', which '{control.name}' does not list. {advice}".strip()
 
 
 def _shown(data: object) -> str:

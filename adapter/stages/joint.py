@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from adapter.stages.evidence import (
     pool_probabilities,
     weak_probabilities,
 )
-from adapter.vocabulary import Control, JsonObject
+from adapter.vocabulary import Consensus, Control, JsonObject
 
 JOINT_NOTE = "joint"
 """Note of a project: control to the version of both sources and the weights with which they are pooled."""
@@ -97,13 +98,14 @@ def _fitted(project: Project, control: Control, judge: Judge, functions: Floats)
     )
 
 
-def scores(project: Project, control: Control, found: Joint) -> list[JsonObject]:
+def scores(project: Project, control: Control, found: Joint, labels: Mapping[str, Consensus]) -> list[JsonObject]:
     """Return how often functions, model, and both together are right on the blind sample, each with a 95 % Wilson
-    interval: {name, right, n, accuracy, lower, upper}. Where a source is silent it is not right, and not counted."""
+    interval: {name, right, n, accuracy, lower, upper}. Where a source is silent it is not right, and not counted.
+    labels: people's, by task id."""
     kind, index = label_kind_of(control), project.store.tasks.index(project.name)
     blind = [
         (index.seq_of[task_id], row.value)
-        for task_id, row in people_labels(project, control).items()
+        for task_id, row in labels.items()
         if task_id in index.seq_of and index.blind[index.seq_of[task_id]]
     ]
     table: list[JsonObject] = []
@@ -163,15 +165,16 @@ def consensus_report(
         if found is None:
             found = _silent(len(index.ids), len(control.labels))
         else:
-            report.scores[control.name] = scores(project, control, found)
+            report.scores[control.name] = scores(project, control, found, labels)
             if found.weights is not None:
                 report.weights[control.name] = asdict(found.weights)
         wanted = [index.seq_of[t] for t in task_ids if t in index.seq_of]
         if apart:
-            wanted += _most_apart(project, control, found, limit)
+            wanted += _most_apart(project, control, found, labels, limit)
         said = votes_on(project, control, wanted)
         for seq, functions in zip(wanted, said, strict=True):
-            report.rows.append(_row(project, control, found, seq, str(index.ids[seq]), functions))
+            task_id = str(index.ids[seq])
+            report.rows.append(_row(control, found, seq, task_id, functions, labels.get(task_id)))
     return report
 
 
@@ -193,12 +196,14 @@ def _by(found: Joint | None, labelled: list[int], total: int) -> dict[str, int]:
     return counts
 
 
-def _most_apart(project: Project, control: Control, found: Joint, limit: int) -> list[int]:
+def _most_apart(
+    project: Project, control: Control, found: Joint, labels: Mapping[str, Consensus], limit: int
+) -> list[int]:
     """The tasks on which sources contradict each other most: people against machines that are sure, then functions
     against model."""
     kind, index = label_kind_of(control), project.store.tasks.index(project.name)
     score = np.asarray(found.apart, np.float64).copy()
-    for task_id, row in people_labels(project, control).items():
+    for task_id, row in labels.items():
         seq = index.seq_of.get(task_id)
         if seq is None:
             continue
@@ -212,7 +217,7 @@ def _most_apart(project: Project, control: Control, found: Joint, limit: int) ->
 
 
 def _row(
-    project: Project, control: Control, found: Joint, seq: int, task_id: str, functions: JsonObject
+    control: Control, found: Joint, seq: int, task_id: str, functions: JsonObject, people: Consensus | None
 ) -> TaskConsensus:
     kind = label_kind_of(control)
     support: dict[str, Any] = dict(functions)
@@ -221,7 +226,6 @@ def _row(
             value, sure = kind.decide(control, source[seq])
             support[name] = {"value": value, "sure": round(float(sure), 4)}
     machines = kind.decide(control, found.together[seq]) if np.isfinite(found.together[seq]).all() else None
-    people = people_labels(project, control).get(task_id)
     if people is not None:
         support |= {who: {"value": kind.canonical(control, said)} for who, said in people.support.items()}
         value = kind.canonical(control, people.value)

@@ -128,23 +128,26 @@ def judging_rows(project: Project, open_rows: Rows, blind: npt.NDArray[np.bool_]
     count = math.ceil(settings.judging_share * wanted)
     if not count or settings.strategy == "random":
         return None
+    free = np.flatnonzero(~blind[open_rows])
+    here = open_rows[free]
+    order: npt.NDArray[np.float64] | None = None
     least: tuple[float, Rows] | None = None
     for control in project.learned:
         found = function_votes(project, control)
         if not found.names:
             continue
+        if order is None:  # of a hash of every open task: not without functions to judge, and once for all controls
+            ids = project.store.tasks.index(project.name).ids
+            order = draws((str(ids[seq]) for seq in here), settings.seed, "judging")
         learn, inside = labels_of(project, control)
         rows = np.concatenate([learn.rows, inside.rows])
         asked, right = judged(found.votes, rows, np.concatenate([learn.targets, inside.targets]))
-        free = np.flatnonzero(~blind[open_rows])
-        here = open_rows[free]
-        ids = project.store.tasks.index(project.name).ids
         picks = pick_judging(
             found.votes[here],
             asked,
             right,
             count,
-            order=draws((str(ids[seq]) for seq in here), settings.seed, "judging"),
+            order=order,
             multiple=control.multiple,
             weights=deciding_shares(found.votes),
             least=FADED,
