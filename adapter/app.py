@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from adapter.artifacts.columns import ColumnStore
     from adapter.ports import Platform
     from adapter.store import Store
+    from adapter.vocabulary import LabelSpace
 
 
 class App:
@@ -121,6 +122,7 @@ class App:
 
         space = read_label_config(_under(self.settings.config, settings.label_config))
         require_served(space, where=str(settings.label_config))
+        _require_controls(space, settings)
         return Project(
             name=name,
             settings=settings,
@@ -132,6 +134,7 @@ class App:
             config=self.settings.config,
             web=self.settings.web,
             engine=self.settings.engine,
+            llm=self.settings.llm,
             secrets=self.secrets,
             now=self.now,
             make_platform=lambda: self.platform,
@@ -145,6 +148,25 @@ class App:
         """Release the store's connections."""
         if "store" in self.__dict__:
             self.store.close()
+
+
+def _require_controls(space: LabelSpace, settings: ProjectSettings) -> None:
+    """Refuse a backend for a control that is not there, or that no backend can serve."""
+    from adapter.kinds import kind_of, label_kind
+    from adapter.kinds.base import RegionKind
+
+    names = [control.name for control in space.controls]
+    for name in settings.backends:
+        where = f"project '{settings.name}', backends.{name}"
+        if name not in names:
+            raise SettingsError(f"there is no control '{name}'", where=where, remedy=nearest(name, names))
+        control = space.control(name)
+        if label_kind(control) is None and not isinstance(kind_of(control.kind), RegionKind):
+            raise SettingsError(
+                f"no backend learns a control of kind '{control.kind}'",
+                where=where,
+                remedy="Take it out: people label this control alone.",
+            )
 
 
 def embedded_token(home: Path) -> str:

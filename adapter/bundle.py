@@ -3,116 +3,68 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from adapter.errors import BackendError, HitlError, ModelError, nearest
-from adapter.ports import Backend, BackendFactory, Floats
+from adapter.backend_loading import (
+    AnyBackend,
+    ask,
+    ask_regions,
+    build,
+    costly,
+    failed,
+    load_factory,
+    misshaped,
+    regions_of,
+)
+from adapter.errors import HitlError, ModelError
+from adapter.ports import Aligning, Backend, Floats, Interactive, RegionBackend
 from adapter.vocabulary import Control, JsonObject
 
+if TYPE_CHECKING:
+    from adapter.core.calibration import Calibrator
+
 MODEL_FILE = "model.json"
-FORMAT = 1
-
-
-def load_factory(path: str, *, where: str = "") -> BackendFactory:
-    """Return what a dotted path such as `backends.linear:Linear` names. Raises BackendError with advice.
-
-    The module is imported: like labeling functions, backends are code that whoever writes the settings trusts.
-    """
-    module_name, colon, name = path.partition(":")
-    if not colon or not module_name or not name or module_name.startswith("."):
-        raise BackendError(
-            f"'{path}' is no backend path",
-            where=where,
-            remedy="Write it as `module:factory`: `backends.linear:Linear`.",
-        )
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        known = ("backends.linear", "backends.embedding", "backends.pixels")
-        raise BackendError(
-            f"the module of the backend '{path}' cannot be imported: {error}",
-            where=where,
-            remedy=f"{nearest(module_name, known)} Its folder must be on Python's path, and what it imports installed.",
-        ) from error
-    except Exception as error:
-        raise BackendError(
-            f"the module of the backend '{path}' fails when imported: {type(error).__name__}: {error}",
-            where=where,
-            remedy=f"Run `python -c 'import {module_name}'` and mend what it reports.",
-        ) from error
-    factory = getattr(module, name, None)
-    if not callable(factory):
-        named = [word for word, thing in vars(module).items() if inspect.isclass(thing) and hasattr(thing, "predict")]
-        raise BackendError(f"'{module_name}' has no backend '{name}'", where=where, remedy=nearest(name, named))
-    made: BackendFactory = factory
-    return made
-
-
-def build(
-    path: str, fields: Sequence[str], options: Mapping[str, Any], places: Mapping[str, str] | None = None
-) -> Backend:
-    """Return an unfitted backend. places: what this machine offers, such as `media_root` and `cache_folder`: passed to
-    factories that have a parameter of that name and no such option, and never part of a model. Raises BackendError."""
-    return make(load_factory(path, where="backend.path"), fields, options, places, where=path)
-
-
-def make(
-    factory: BackendFactory,
-    fields: Sequence[str],
-    options: Mapping[str, Any],
-    places: Mapping[str, str] | None = None,
-    *,
-    where: str = "",
-) -> Backend:
-    """Do as `build`, for a factory that is already loaded."""
-    known: Mapping[str, inspect.Parameter] = {}
-    if places:
-        try:
-            known = inspect.signature(factory).parameters
-        except (TypeError, ValueError):  # a factory written in C: it gets its options only
-            known = {}
-    here = {name: place for name, place in (places or {}).items() if name in known and name not in options}
-    try:
-        backend = factory(fields=tuple(fields), **{**options, **here})
-    except HitlError:
-        raise
-    except Exception as error:
-        raise BackendError(
-            f"the backend cannot be built: {type(error).__name__}: {error}",
-            where=where,
-            remedy="Check `backend.options` in the project's settings.",
-        ) from error
-    if not isinstance(backend, Backend):
-        missing = [name for name in ("fit", "predict", "embed", "save", "load") if not hasattr(backend, name)]
-        raise BackendError(
-            f"a {type(backend).__name__} is no backend: it lacks {', '.join(missing)}",
-            where=where,
-            remedy="See backends/README.md for the five methods.",
-        )
-    return backend
+CALIBRATION_FILE = "calibration.json"
+FORMAT = 2
+PARTS = {"labels", "multiple", "fields", "backend", "options"}
 
 
 class Bundle:
     """A model: control name to fitted backend. Safe to ask from several threads if its backends are.
 
-    meta: JSON with `backend` (dotted path), `options`, and `controls`: for each its `labels`, `multiple` and `fields`.
+    meta: JSON with `controls`: for each its `labels`, `multiple`, `fields`, `backend` (dotted path) and `options`.
+    calibrators: control to what turns its backend's probabilities into honest ones.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], meta: JsonObject) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, AnyBackend],
+        meta: JsonObject,
+        calibrators: Mapping[str, Calibrator] | None = None,
+    ) -> None:
         self.backends = dict(backends)
         self.meta = meta
+        self.calibrators = dict(calibrators or {})
 
     @property
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Control to its labels, in the order of the probabilities' columns."""
         return {name: tuple(about["labels"]) for name, about in self.meta["controls"].items()}
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """The controls whose values are regions."""
+        return tuple(name for name, backend in self.backends.items() if regions_of(backend))
+
+    @property
+    def costly(self) -> bool:
+        """Whether asking about the whole pool would cost too much, see `backend_loading.costly`."""
+        return any(costly(backend) for backend in self.backends.values())
 
     def check(self, controls: Sequence[Control]) -> None:
         """Raise ModelError if the model learned one of these controls with other labels, or in another order. One that
@@ -127,12 +79,36 @@ class Bundle:
                     remedy="Train a new model, or restore the labels in the label config.",
                 )
 
-    def predict(self, examples: Sequence[JsonObject]) -> dict[str, Floats]:
-        """Return control to probabilities (n, k) in 0..1; rows of NaN where it cannot tell. Raises BackendError."""
+    def predict(self, examples: Sequence[JsonObject], *, controls: Sequence[str] | None = None) -> dict[str, Floats]:
+        """Return control to calibrated probabilities (n, k) in 0..1; rows of NaN where it cannot tell. controls: these
+        only. Controls of regions are left out. Raises BackendError."""
         answers = {}
         for name, backend in self.backends.items():
-            answers[name] = ask(backend, examples, len(self.meta["controls"][name]["labels"]), name)
+            if regions_of(backend) or (controls is not None and name not in controls):
+                continue
+            about = self.meta["controls"][name]
+            raw = ask(cast(Backend, backend), examples, len(about["labels"]), name)
+            calibrator = self.calibrators.get(name)
+            answers[name] = raw if calibrator is None else calibrator.apply(raw, multiple=bool(about["multiple"]))
         return answers
+
+    def regions(self, examples: Sequence[JsonObject]) -> dict[str, list[list[JsonObject] | None]]:
+        """Return control to the regions of each example, doubtful ones included; None where it cannot read. As the
+        backend gives them: not checked yet. Raises BackendError."""
+        return {name: ask_regions(cast(RegionBackend, self.backends[name]), examples, name) for name in self.marked}
+
+    def suggest(self, name: str, example: JsonObject, drawn: Sequence[JsonObject]) -> list[JsonObject] | None:
+        """Return further regions for a person who works on this example; None where the control's backend does not do
+        that. Raises BackendError."""
+        backend = self.backends.get(name)
+        if not isinstance(backend, Interactive):
+            return None
+        try:
+            return list(backend.suggest(example, drawn, self.labels[name]))
+        except HitlError:
+            raise
+        except Exception as error:
+            raise failed(name, "suggest", error) from error
 
     def embed(self, examples: Sequence[JsonObject]) -> Floats | None:
         """Return vectors (n, d) of the first control whose backend has some; None if none has. Raises BackendError."""
@@ -142,12 +118,21 @@ class Bundle:
             except HitlError:
                 raise
             except Exception as error:
-                raise _failed(name, "embed", error) from error
+                raise failed(name, "embed", error) from error
             if vectors is not None:
                 array = np.asarray(vectors, np.float32)
                 if array.ndim != 2 or len(array) != len(examples):
-                    raise _misshaped(name, "embed", array.shape, f"({len(examples)}, d)")
+                    raise misshaped(name, "embed", array.shape, f"({len(examples)}, d)")
                 return array
+        return None
+
+    def alignment(self, examples: Sequence[JsonObject]) -> Floats | None:
+        """Return (n,) how well the two parts of each pair fit together, 0..1, by the first control whose backend
+        measures it; None if none does. Raises BackendError."""
+        for name, backend in self.backends.items():
+            found = aligned(name, backend, examples)
+            if found is not None:
+                return found
         return None
 
     def save(self, folder: Path) -> None:
@@ -164,17 +149,18 @@ class Bundle:
             except (HitlError, OSError):
                 raise
             except Exception as error:
-                raise _failed(name, "save", error) from error
-        files = {
-            path.relative_to(folder).as_posix(): _digest(path) for path in sorted(folder.rglob("*")) if path.is_file()
-        }
+                raise failed(name, "save", error) from error
+        if self.calibrators:
+            write_calibration(folder, self.calibrators)
+        written = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != CALIBRATION_FILE)
+        files = {path.relative_to(folder).as_posix(): _digest(path) for path in written}
         document = {"format": FORMAT, **self.meta, "folders": places, "files": files}
         partial = folder / f"{MODEL_FILE}.partial"
         partial.write_text(json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
         partial.replace(folder / MODEL_FILE)
 
     @classmethod
-    def load(cls, folder: Path, *, controls: Sequence[Control] = (), places: Mapping[str, str] | None = None) -> Bundle:
+    def load(cls, folder: Path, *, controls: Sequence[Control] = (), places: Mapping[str, Any] | None = None) -> Bundle:
         """Return the model that was saved there. controls: verify their labels. places: see `build`.
 
         Raises ModelError if files are missing or changed or labels differ, BackendError if its backend cannot be built.
@@ -185,10 +171,11 @@ class Bundle:
             if not path.is_relative_to(folder.resolve()) or not path.is_file() or _digest(path) != digest:
                 raise _damaged(folder, f"'{name}' is missing or changed")
         meta = {key: value for key, value in document.items() if key not in ("format", "folders", "files")}
-        bundle = cls({}, meta)
+        bundle = cls({}, meta, read_calibration(folder))
         bundle.check(controls)
         for name, about in meta["controls"].items():
-            backend = build(meta["backend"], about["fields"], meta["options"], places)
+            offered = {**(places or {}), "labels": tuple(about["labels"]), "control": name}
+            backend = build(about["backend"], about["fields"], about["options"], offered)
             try:
                 backend.load(folder / document["folders"][name])
             except HitlError:
@@ -199,30 +186,19 @@ class Bundle:
         return bundle
 
 
-def ask(backend: Backend, examples: Sequence[JsonObject], k: int, control: str) -> Floats:
-    """Return a backend's probabilities (n, k), clipped to 0..1; a row with a NaN is all NaN. Raises BackendError."""
-    try:
-        array = np.array(backend.predict(examples), np.float32)
-    except HitlError:
-        raise
-    except Exception as error:
-        raise _failed(control, "predict", error) from error
-    if array.shape != (len(examples), k):
-        raise _misshaped(control, "predict", array.shape, f"({len(examples)}, {k})")
-    np.clip(array, 0.0, 1.0, out=array)
-    array[np.isnan(array).any(axis=1)] = np.nan
-    return array
-
-
 def _document(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        if document.get("format") == 1:  # one backend for all controls
+            shared = {"backend": document.pop("backend"), "options": document.pop("options")}
+            document |= {"format": 2, "controls": {n: {**shared, **about} for n, about in document["controls"].items()}}
         whole = (
             document["format"] == FORMAT
-            and isinstance(document["backend"], str)
-            and all(isinstance(document[key], dict) for key in ("options", "controls", "folders", "files"))
+            and all(isinstance(document[key], dict) for key in ("controls", "folders", "files"))
             and set(document["folders"]) == set(document["controls"])
-            and all({"labels", "multiple", "fields"} <= set(about) for about in document["controls"].values())
+            and all(set(about) >= PARTS for about in document["controls"].values())
+            and all(isinstance(about["backend"], str) for about in document["controls"].values())
+            and all(isinstance(about["options"], dict) for about in document["controls"].values())
             and all(Path(name).name == name for name in document["folders"].values())
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -246,17 +222,52 @@ def _damaged(folder: Path, why: str) -> ModelError:
     )
 
 
-def _failed(control: str, method: str, error: Exception) -> BackendError:
-    return BackendError(
-        f"the backend fails in `{method}`: {type(error).__name__}: {error}",
-        where=f"control '{control}'",
-        remedy="Check it with `adapter.testing_backends`.",
-    )
+def write_calibration(folder: Path, calibrators: Mapping[str, Calibrator]) -> None:
+    """Put calibrators into a saved model's folder, before it becomes an artifact: what they are fitted on is known only
+    after the model has answered the blind sample."""
+    document = {name: calibrator.to_json() for name, calibrator in calibrators.items()}
+    (folder / CALIBRATION_FILE).write_text(json.dumps(document, ensure_ascii=False, sort_keys=True), encoding="utf-8")
 
 
-def _misshaped(control: str, method: str, shape: tuple[int, ...], wanted: str) -> BackendError:
-    return BackendError(
-        f"the backend's `{method}` gave shape {shape} where {wanted} was due",
-        where=f"control '{control}'",
-        remedy="Check it with `adapter.testing_backends`.",
-    )
+def read_calibration(folder: Path) -> dict[str, Calibrator]:
+    """Return the calibrators in a model's folder; none if it has none. Raises ModelError on damaged ones."""
+    path = folder / CALIBRATION_FILE
+    if not path.is_file():
+        return {}
+    from adapter.core.calibration import Calibrator
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): Calibrator.from_json(one) for name, one in document.items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise _damaged(folder, f"{CALIBRATION_FILE}: {error}") from error
+
+
+def aligned(name: str, backend: object, examples: Sequence[JsonObject]) -> Floats | None:
+    """Return (n,) how well the parts of each pair fit together, 0..1, NaN where it cannot read them; None where the
+    backend has no such measure. Raises BackendError."""
+    if not isinstance(backend, Aligning):
+        return None
+    try:
+        found = np.asarray(backend.alignment(examples), np.float32)
+    except HitlError:
+        raise
+    except Exception as error:
+        raise failed(name, "alignment", error) from error
+    if found.shape != (len(examples),):
+        raise misshaped(name, "alignment", found.shape, f"({len(examples)},)")
+    return found
+
+
+__all__ = [
+    "AnyBackend",
+    "Bundle",
+    "aligned",
+    "ask",
+    "ask_regions",
+    "build",
+    "load_factory",
+    "read_calibration",
+    "regions_of",
+    "write_calibration",
+]

@@ -140,14 +140,22 @@ def function_findings(project: Project) -> Iterator[Finding]:
 
 def model_finding(project: Project) -> Finding:
     """Whether the model backend can be loaded and takes its options."""
-    from adapter.bundle import build
+    from adapter.backend_loading import build, for_labels, for_regions
 
-    where, conf = f"project {project.name}", project.settings.backend
+    where, paths = f"project {project.name}", dict[str, None]()
     try:
-        build(conf.path, project.space.fields[:1], conf.options, project.places)
+        for control in (*project.learned, *project.marked):
+            conf = project.backend_of(control)
+            made = build(
+                conf.path, control.fields or project.space.fields[:1], conf.options, project.offered(control)
+            )
+            _ = for_labels(made, control.name) if control in project.learned else for_regions(made, control.name)
+            paths[conf.path] = None
     except HitlError as error:
         return failed(where, error)
-    return Finding(Level.OK, where, f"the model backend {conf.path} loads")
+    if not paths:
+        return Finding(Level.OK, where, "no control has a model: people label alone")
+    return Finding(Level.OK, where, f"the model backends load: {', '.join(paths)}")
 
 
 __all__ = ["Finding", "Level", "diagnose", "settings_finding"]

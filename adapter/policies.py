@@ -53,13 +53,17 @@ class WindowPolicy(Policy):
 class RankPolicy(Policy):
     """Which tasks people see next.
 
-    strategy: `margin`, `entropy`, `least-confidence` or `random`. flagged_share: of every batch that goes to a
-    second look at flagged tasks. judging_share: of every batch that goes to tasks on which people's labels tell most
-    about the labeling functions. diversity: near neighbours never share a batch (needs embeddings). seed: of
-    everything random.
+    strategy: a name as `hitl strategies` lists them, or a function of your own, `module:function` or
+    `file.py:function`. cold_start: the same for as long as neither a model nor a labeling function judges. rare: labels
+    that the strategy `rare` looks for; empty means those that people have used least. flagged_share: of every batch
+    that goes to a second look at flagged tasks. judging_share: of every batch that goes to tasks on which people's
+    labels tell most about the labeling functions. diversity: near neighbours never share a batch (needs embeddings).
+    seed: of everything random.
     """
 
-    strategy: Literal["margin", "entropy", "least-confidence", "random"] = "margin"
+    strategy: str = "cluster-margin"
+    cold_start: str = "typiclust"
+    rare: tuple[str, ...] = ()
     flagged_share: Share = 0.1
     judging_share: Share = 0.05
     diversity: bool = True
@@ -110,7 +114,8 @@ class TrainPolicy(Policy):
     `tolerance` and one standard error. weak: `auto` uses weak labels while the blind sample shows that they help,
     `always`, `never`. weak_gate: blind tasks with people's labels that the comparison with and without weak labels
     needs. weak_patience: trainings in a row in which the model without them was at least as good, after which `auto`
-    retires them.
+    retires them. drift: level of the test whether the model is wrong on new labels more often than its confidence
+    says, which starts a training at once; 0 for never. drift_min: new labels that it needs.
     """
 
     min_labels: Annotated[int, Field(ge=2)] = 20
@@ -122,6 +127,8 @@ class TrainPolicy(Policy):
     weak: Literal["auto", "always", "never"] = "auto"
     weak_gate: Annotated[int, Field(ge=1)] = 30
     weak_patience: Annotated[int, Field(ge=1)] = 3
+    drift: Annotated[float, Field(ge=0, lt=0.5)] = 0.001
+    drift_min: Annotated[int, Field(ge=5)] = 10
     timeout_s: Annotated[float, Field(gt=0)] = 3600.0
     seed: int = 0
 
@@ -293,3 +300,32 @@ class PeoplePolicy(Policy):
     outlier: Annotated[float, Field(gt=0)] = 3.5
     spam_level: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     pseudonyms: bool = True
+
+
+class StopPolicy(Policy):
+    """When stopping is advised, and what follows.
+
+    kappa: agreement of successive models on the stop set from which they count as settled (mean of the last `window`);
+    null for never. step: labels that two compared models must lie apart. target: accuracy that the lower bound of the
+    interval on the blind sample must reach; null for none. gain: accuracy (.01 for one point) that `gain_labels` more
+    labels must be able to bring: stopping is advised when the upper bound of the expected gain is below it; null for
+    never. least_labels: labels in training before the models' agreement or the expected gain may advise anything.
+    stop_set: tasks drawn at random from the pool on which models are compared; nobody labels them for it. act: `advise`
+    says so, `pause` also pushes no new tasks while the advice stands. shadow: measure what labels at random would have
+    brought, with models trained on the blind sample that are used for nothing else; null for backends that train fast,
+    true or false to have it always or never. shadow_s: most seconds that one such measurement may be expected to take.
+    seed: of everything random.
+    """
+
+    kappa: Annotated[float, Field(gt=0, le=1)] | None = 0.99
+    window: Annotated[int, Field(ge=1, le=20)] = 3
+    step: Annotated[int, Field(ge=1)] = 10
+    target: Share | None = None
+    gain: Share | None = None
+    gain_labels: Annotated[int, Field(ge=1)] = 100
+    least_labels: Annotated[int, Field(ge=1)] = 100
+    stop_set: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    act: Literal["advise", "pause"] = "advise"
+    shadow: bool | None = None
+    shadow_s: Annotated[float, Field(gt=0)] = 300.0
+    seed: int = 0

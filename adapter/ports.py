@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -309,7 +309,9 @@ class Backend(Protocol):
     `backends.linear:Linear`.
 
     An example is a task's data: a mapping; `fields` names the ones to look at. n examples, k labels.
-    Two methods make a backend; the other three have simple rules. No pickle on disk: safetensors and JSON.
+    Two methods make a backend; the other three have simple rules. No pickle on disk: safetensors and JSON. A class may
+    say of itself `slow = True` (a fit takes minutes: few are made) and `costly = True` (an answer costs money: only the
+    tasks that need one get one).
     """
 
     def fit(
@@ -337,9 +339,75 @@ class Backend(Protocol):
         ...
 
 
-class BackendFactory(Protocol):
-    """What a dotted path names."""
+@runtime_checkable
+class RegionBackend(Protocol):
+    """A model for one control whose values are regions: spans of text, boxes on an image. The same five methods as
+    `Backend`, with regions where that has probabilities.
 
-    def __call__(self, *, fields: tuple[str, ...], **options: Any) -> Backend:
+    A region is plain JSON as `adapter.kinds.base.Region` writes it, of which a backend gives `labels` (one name),
+    `value` (geometry in Label Studio's units: start and end for text; x, y, width, height in percent for boxes),
+    `score` (probability that this region is there, 0..1), and for images `envelope` with original_width and
+    original_height. The adapter checks and completes it.
+    """
+
+    answers: Literal["regions"]
+
+    def fit(
+        self,
+        examples: Sequence[JsonObject],
+        regions: Sequence[Sequence[JsonObject]],
+        *,
+        labels: Sequence[str],
+        weights: Floats,
+        seed: int,
+    ) -> None:
+        """Train from scratch on n examples with all their regions (none is an answer too). labels: of the control.
+        weights (n,). Same input and seed, same model. Raises BackendError when nothing can be learned."""
+        ...
+
+    def predict(self, examples: Sequence[JsonObject]) -> list[list[JsonObject] | None]:
+        """Return the regions of each example, doubtful ones (score from .05) included: below .5 they are not shown, but
+        tell how unsure the model is. None for an example that it cannot read."""
+        ...
+
+    def embed(self, examples: Sequence[JsonObject]) -> Floats | None:
+        """Return vectors (n, d) as `Backend.embed` does, or None."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything `load` needs into an empty folder."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Become the model that was saved there. Raises ModelError on damaged or foreign files."""
+        ...
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """What a region backend may also do: answer while a person works on a task."""
+
+    def suggest(self, example: JsonObject, drawn: Sequence[JsonObject], labels: Sequence[str]) -> list[JsonObject]:
+        """Return regions that a person may want beside those already drawn; drawn: as the person has them now, the
+        newest last. Never repeats a drawn one."""
+        ...
+
+
+@runtime_checkable
+class Aligning(Protocol):
+    """What a backend for pairs may also do, before any label: say how well the two parts of a pair fit together."""
+
+    def alignment(self, examples: Sequence[JsonObject]) -> Floats:
+        """Return (n,) in 0..1, 1 where they fit best; NaN for an example that it cannot read. Needs no `fit`; one that
+        was fitted judges by what it learned."""
+        ...
+
+
+class BackendFactory(Protocol):
+    """What a dotted path names. A parameter with one of these names gets, where no option sets it: `media_root`,
+    `cache_folder` (places of this machine), `llm_url`, `llm_key` (settings `llm`), `label_config` (the XML), `labels`
+    (of the control), `control` (its name)."""
+
+    def __call__(self, *, fields: tuple[str, ...], **options: Any) -> Backend | RegionBackend:
         """Build an unfitted backend. Unknown options raise BackendError with the nearest valid one."""
         ...

@@ -17,6 +17,7 @@ from adapter.policies import (
     RankPolicy,
     ReviewPolicy,
     RoutingPolicy,
+    StopPolicy,
     TrainPolicy,
     WindowPolicy,
 )
@@ -115,13 +116,22 @@ class BackendSettings(Section):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
+class LlmSettings(Section):
+    """An endpoint that speaks OpenAI's protocol, for the backend and the labeling functions that ask a language model.
+    url: up to and with `/v1`; empty means that there is none. api_key: secret, never stored with a model."""
+
+    url: str = ""
+    api_key: SecretStr = SecretStr("")
+
+
 class ProjectSettings(Section):
     """One project: `config/projects/<name>.yaml`.
 
     label_config: path of the XML, relative to the config folder. labeling_functions: importable module or package, or a
     path; empty means `labeling_functions/<name>` if it is there. mode: `window` keeps the pool here and pushes a work
     window; `in-place` serves a Label Studio project whose tasks are already there. project_id: adopt this Label Studio
-    project instead of making one.
+    project instead of making one. backend: of every control with a fixed list of labels. backends: control to a backend
+    of its own; controls for regions (spans, boxes) have a model only if they are named here.
     """
 
     name: str = ""
@@ -130,6 +140,7 @@ class ProjectSettings(Section):
     data: DataSettings = DataSettings()
     labeling_functions: str = ""
     backend: BackendSettings = BackendSettings()
+    backends: dict[str, BackendSettings] = Field(default_factory=dict)
     mode: Literal["window", "in-place"] = "window"
     project_id: int | None = None
     blind: BlindPolicy = BlindPolicy()
@@ -138,6 +149,7 @@ class ProjectSettings(Section):
     consolidate: ConsolidatePolicy = ConsolidatePolicy()
     flag: FlagPolicy = FlagPolicy()
     train: TrainPolicy = TrainPolicy()
+    stop: StopPolicy = StopPolicy()
     agreement: AgreementPolicy = AgreementPolicy()
     routing: RoutingPolicy = RoutingPolicy()
     review: ReviewPolicy = ReviewPolicy()
@@ -156,4 +168,5 @@ class Settings(Section):
     web: WebSettings = WebSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     engine: EngineSettings = EngineSettings()
+    llm: LlmSettings = LlmSettings()
     projects: dict[str, ProjectSettings] = Field(default_factory=dict)

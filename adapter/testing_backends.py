@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from adapter.bundle import make
+from adapter.backend_loading import for_labels, make
 from adapter.errors import BackendError, ModelError
 from adapter.ports import Backend, BackendFactory, Floats
 from adapter.vocabulary import JsonObject
@@ -51,7 +51,7 @@ class Material:
 
     def new(self) -> Backend:
         """Return an unfitted backend."""
-        return make(self.factory, self.fields, self.options)
+        return for_labels(make(self.factory, self.fields, self.options), "material")
 
     def targets(self) -> Floats:
         """Return one-hot targets (n, k)."""
@@ -227,9 +227,16 @@ def check_saved(material: Material, folder: Path) -> None:
     for path in place.rglob("*"):
         known = path.suffix in (".json", ".safetensors", ".npy", ".txt")
         assert path.is_dir() or known, f"{path.name}: no known format"
-        assert path.is_dir() or path.read_bytes()[:1] != b"\x80", f"{path.name} looks like a pickle"
+        assert path.is_dir() or not _pickled(path), f"{path.name} looks like a pickle"
     loaded.save(copy)
     assert _content(place) == _content(copy), "saved again, the files are others"
+
+
+def _pickled(path: Path) -> bool:
+    """Return whether a file begins like a pickle; the length that safetensors begin with may do so by chance, but then
+    comes JSON."""
+    start = path.read_bytes()[:9]
+    return start[:1] == b"\x80" and start[8:] != b"{"
 
 
 def _content(folder: Path) -> dict[str, str]:

@@ -279,7 +279,8 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """One task in a ranking. priority 1 is first. overlap: how many people are asked. reason: shown to annotators."""
+    """One task in a ranking. priority 1 is first. overlap: how many people are asked. reason: shown to annotators. why:
+    in words for the data lead, never shown to annotators: it tells blind tasks apart."""
 
     task_id: str
     seq: int
@@ -288,6 +289,7 @@ class Ranked:
     score: float
     blind: bool = False
     overlap: int = 1
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

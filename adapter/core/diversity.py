@@ -13,10 +13,12 @@ from adapter.ports import Floats
 
 Ints = npt.NDArray[np.int64]
 Embed = Callable[[Ints], Floats | None]
-Style = Literal["clusters", "typical"]
+Style = Literal["clusters", "typical", "in order"]
 
 REACH = 10
 """A batch of B tasks is taken from the first REACH x B of the order (guide: top 10 B by margin)."""
+REACH_IN_ORDER = 2
+"""The same where the order is kept and only near neighbours step back."""
 MOST_EMBEDDED = 5_000
 """Rows that one ranking looks at for diversity; beyond them the plain order goes on."""
 MOST_DIVERSE = 1_000
@@ -57,12 +59,14 @@ def spread(order: Ints, want: int, batch: int, embed: Embed, style: Style, seed:
     order: (n,) rows, best first, in an order that does not depend on how they were stored. embed: rows to vectors (b,
     d), called for blocks from the front. style `clusters`: each batch holds the best row of each of `batch` clusters
     of the first REACH x batch rows (cluster-margin, Citovsky et al. 2021). style `typical`: the first batch holds the
-    most typical row of each cluster, large clusters first (TypiClust, Hacohen et al. 2022); then the given order.
+    most typical row of each cluster, large clusters first (TypiClust, Hacohen et al. 2022); then the given order. style
+    `in order`: the given order throughout.
 
     In the part that was spread no two rows are near neighbours (cosine NEAR); rows that would be come after all others
     that are not, so that they meet only when nothing else is left. Rows without a direction are never near anything.
     """
-    window = _Window(order, embed, REACH * batch)
+    reach = (REACH_IN_ORDER if style == "in order" else REACH) * batch
+    window = _Window(order, embed, reach)
     if not window.fill():
         return None
     random = np.random.default_rng(seed)
@@ -71,16 +75,16 @@ def spread(order: Ints, want: int, batch: int, embed: Embed, style: Style, seed:
     rest = list(range(len(window.usable)))
     front = min(want, MOST_DIVERSE, len(order))
     while len(chosen) < front:
-        while len(rest) < REACH * batch:
+        while len(rest) < reach:
             known = len(window.usable)
             if not window.fill():
                 break
             rest += range(known, len(window.usable))
-        head = np.array(rest[: REACH * batch], dtype=np.int64)
+        head = np.array(rest[:reach], dtype=np.int64)
         near = _near(window, head, np.array(chosen, dtype=np.int64))
         waiting += head[near].tolist()
         head = head[~near]
-        rest = rest[REACH * batch :]
+        rest = rest[reach:]
         if not len(head):
             if rest:
                 continue

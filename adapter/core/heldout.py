@@ -14,7 +14,8 @@ from adapter.ports import Floats
 class HeldOut:
     """Probabilities (n, k) for n labeled tasks, each from a model that saw neither the task nor a duplicate of it.
 
-    folds: (n,) fold in which each row was held out; rows of one duplicate group share a fold. seed: of the split.
+    folds: (n,) fold in which each row was held out; rows of one duplicate group share a fold; -1 for rows that were in
+    no fold that was made (slow backends), whose probabilities are NaN. seed: of the split.
     """
 
     probabilities: Floats

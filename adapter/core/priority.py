@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from adapter.core.blind import blind_order, draw, draws
-from adapter.core.diversity import Embed, Style, spread
+from adapter.core.diversity import Embed
+from adapter.core.strategies import Chosen, State, Strategy, Vectors, choose
 from adapter.policies import BlindPolicy, RankPolicy
+from adapter.ports import Floats
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -21,12 +24,13 @@ UNCERTAIN = "uncertain"
 UNCOVERED = "uncovered"
 REPRESENTATIVE = "representative"
 JUDGING = "judging"
+TYPICAL = "typiclust"
 
 BATCH = 50
 """Tasks of one batch: every run of this many is spread over the data, so that any budget ends on a diverse set."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """What may be ranked: parallel arrays of n tasks, in any order.
 
@@ -34,7 +38,8 @@ class Candidates:
     most uncertain, NaN counts as 1; None while nobody judges. duplicate_of: (n,) seq of the task that it is an exact
     copy of, or -1; copies are never picked. covered: (n,) whether any labeling function voted; None if that does not
     matter (a model judges). judging: positions of candidates whose labels tell most about the labeling functions, best
-    first; None for none.
+    first; None for none. probabilities: (n, k) of the control that leads, NaN where nobody judges. committee: source to
+    its own (n, k). alignment: (n,), see `strategies.State`. knowledge: further fields of `strategies.State`.
     """
 
     seq: Ints
@@ -44,13 +49,18 @@ class Candidates:
     duplicate_of: Ints | None = None
     covered: Bools | None = None
     judging: Ints | None = None
+    probabilities: Floats | None = None
+    committee: Mapping[str, Floats] = field(default_factory=dict)
+    alignment: Floats | None = None
+    knowledge: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
     """One task of the order. reason: why it was picked (RANDOM, UNCERTAIN, UNCOVERED, REPRESENTATIVE, JUDGING): for us,
     since it tells blind tasks apart. mix: the reason that rules the whole order: for annotators, see `reason_text`.
-    judged: the order also holds tasks that judge functions. score: its uncertainty, 0 if unknown."""
+    judged: the order also holds tasks that judge functions. score: its uncertainty, 0 if unknown. why: the reason in
+    words, for the data lead."""
 
     seq: int
     reason: str
@@ -58,6 +68,7 @@ class Pick:
     blind: bool
     mix: str
     judged: bool = False
+    why: str = ""
 
 
 _TEXTS = {
@@ -86,26 +97,92 @@ def reason_text(pick: Pick) -> str:
     return _TEXTS[pick.mix, pick.judged]
 
 
+_WHY = {
+    RANDOM: "drawn at random",
+    UNCOVERED: "no labeling function speaks of it",
+    REPRESENTATIVE: "typical of its part of the data",
+    JUDGING: "tells most about the labeling functions",
+}
+
+
+def open_rows(candidates: Candidates) -> Ints:
+    """Return the positions that a strategy may order: neither copies nor members of the blind sample."""
+    allowed = ~np.asarray(candidates.blind, bool)
+    if candidates.duplicate_of is not None:
+        allowed &= np.asarray(candidates.duplicate_of) < 0
+    return np.flatnonzero(allowed)
+
+
+def ordered(
+    candidates: Candidates,
+    *,
+    size: int,
+    rank: RankPolicy,
+    strategy: Strategy | str = "",
+    cold_start: Strategy | str = "",
+    embed: Embed | None = None,
+    batch: int = BATCH,
+) -> Chosen:
+    """Return the order of `open_rows(candidates)` that the strategy gives; while nobody judges, that of the cold start.
+
+    strategy, cold_start: instead of those that the policy names. embed: seqs (b,) to vectors (b, d), or None. Raises
+    ValueError when the arrays differ in length, and what `strategies.choose` raises.
+    """
+    _checked(candidates)
+    rows = open_rows(candidates)
+    known = candidates.uncertainty is not None or candidates.probabilities is not None
+    alone = candidates.alignment is not None and (strategy or rank.strategy) == "alignment"
+    name = (strategy or rank.strategy) if known or alone else (cold_start or rank.cold_start)
+    if rank.strategy == RANDOM and not strategy:
+        name = RANDOM  # whoever wants chance wants it from the start
+
+    def part(values: Any) -> Any:
+        return None if values is None else np.asarray(values)[rows]
+
+    state = State(
+        size=min(size, max(len(rows), 1)),
+        batch=batch,
+        seed=rank.seed,
+        chance=draws((candidates.ids[row] for row in rows), rank.seed, "rank"),
+        uncertainty=part(candidates.uncertainty),
+        covered=part(candidates.covered),
+        alignment=part(candidates.alignment),
+        committee={source: np.asarray(said)[rows] for source, said in candidates.committee.items()},
+        **candidates.knowledge,
+    )
+    vectors = None
+    if embed is not None and len(rows):
+        seqs, fetch = candidates.seq[rows], embed
+        vectors = Vectors(len(rows), lambda wanted: fetch(seqs[wanted]))
+    return choose(name, vectors, part(candidates.probabilities), state, diversity=rank.diversity)
+
+
+def _checked(candidates: Candidates) -> None:
+    n = len(candidates.seq)
+    parts = ("ids", "blind", "uncertainty", "duplicate_of", "covered", "probabilities", "alignment")
+    for name in parts:
+        part = getattr(candidates, name)
+        if part is not None and len(part) != n:
+            raise ValueError(f"{n} candidates but {len(part)} entries of '{name}'")
+
+
 def compose(
     candidates: Candidates,
     *,
     size: int,
     blind: BlindPolicy,
     rank: RankPolicy,
+    chosen: Chosen | None = None,
     embed: Embed | None = None,
     batch: int = BATCH,
     placed: int = 0,
     placed_blind: int = 0,
 ) -> list[Pick]:
-    """Return at most `size` picks, first to be seen first.
+    """Return at most `size` picks, first to be seen first: one blend of all reasons to show a task.
 
-    Tasks outside the blind sample: most uncertain first, uncovered ones before them (of these nobody knows anything);
-    ties by a seeded hash of the id. Without uncertainty, or with strategy `random`: in the order of that hash; with
-    embeddings the first batch then holds the most typical task of each cluster. embed: seqs (b,) to vectors (b, d) or
-    None; if given and `rank.diversity`, batches are spread and near neighbours kept apart, see `core.diversity`.
-
-    Tasks that judge functions (`candidates.judging`) take `rank.judging_share` of the places outside the blind sample,
-    evenly, unless the strategy is `random`.
+    chosen: the strategy's order of the tasks outside the blind sample; None means `ordered(...)` with the same embed
+    and batch. Tasks that judge functions (`candidates.judging`) take `rank.judging_share` of their places, evenly,
+    unless the order is random.
 
     Blind tasks are mixed in in the order of their own hash, whatever is known of them, `blind.batch_share` of every
     stretch of the order as long as they last, so any cut has about that share; each place is jittered by the seed so
@@ -114,57 +191,46 @@ def compose(
     share; an older imbalance is not made up for by more than one task. The result depends on neither the order of the
     candidates nor the clock. Raises ValueError when the arrays differ in length.
     """
+    _checked(candidates)
+    if chosen is None:
+        chosen = ordered(candidates, size=size, rank=rank, embed=embed, batch=batch)
     n = len(candidates.seq)
-    for name in ("ids", "blind", "uncertainty", "duplicate_of", "covered"):
-        part = getattr(candidates, name)
-        if part is not None and len(part) != n:
-            raise ValueError(f"{n} candidates but {len(part)} entries of '{name}'")
-    known = candidates.uncertainty is not None and rank.strategy != "random"
+    free = open_rows(candidates)
+    rows = free[chosen.rows]
     score: npt.NDArray[np.float64] = np.zeros(n)
+    score[free] = chosen.scores
     if candidates.uncertainty is not None:
         score = np.clip(np.nan_to_num(np.asarray(candidates.uncertainty, dtype=np.float64), nan=1.0), 0, 1)
     allowed = np.ones(n, bool) if candidates.duplicate_of is None else np.asarray(candidates.duplicate_of) < 0
     hidden = np.asarray(candidates.blind, bool)
     sample = np.flatnonzero(allowed & hidden)
     sample = sample[_by(blind_order((candidates.ids[i] for i in sample), blind), candidates, sample)]
-    open_rows = np.flatnonzero(allowed & ~hidden)
-    chance = draws((candidates.ids[i] for i in open_rows), rank.seed, "rank")
     uncovered = np.zeros(n, bool) if candidates.covered is None else ~np.asarray(candidates.covered, bool)
-    if rank.strategy != "random":
-        # Rounded, so that noise in the last digits does not decide between equals.
-        by_score = np.round(score[open_rows], 6) if known else np.zeros(len(open_rows))
-        open_rows = open_rows[np.lexsort((chance, -by_score, ~uncovered[open_rows]))]
-    else:
-        open_rows = open_rows[_by(chance, candidates, open_rows)]
+    mix, typical = UNCERTAIN, 0
+    if chosen.name == RANDOM:
+        mix = RANDOM
+    elif chosen.name == TYPICAL:
+        mix, typical = REPRESENTATIVE, min(batch, chosen.front or len(rows))
 
-    mix, typical = (UNCERTAIN if known or uncovered.any() else RANDOM), 0
-    if embed is not None and rank.diversity and rank.strategy != "random" and len(open_rows):
-        style: Style = "clusters" if mix == UNCERTAIN else "typical"
-        found = spread(candidates.seq[open_rows], min(size, len(open_rows)), batch, embed, style, rank.seed)
-        if found is not None:
-            open_rows = open_rows[found[0]]
-            if style == "typical":
-                mix, typical = REPRESENTATIVE, min(batch, found[1])
-
-    judging = _judging(candidates, open_rows, rank)
-    open_rows, judges = _interleaved(open_rows, judging, rank.judging_share)
+    judging = _judging(candidates, rows, rank) if mix != RANDOM else np.empty(0, np.int64)
+    rows, judges = _interleaved(rows, judging, rank.judging_share)
     picks: list[Pick] = []
     taken = drawn = 0
     share = blind.batch_share
     debt = min(max(share * placed - placed_blind, -1.0), 1.0)
     place = _place(0, placed_blind, share, debt, blind.seed)
-    while len(picks) < size and taken + drawn < len(open_rows) + len(sample):
-        if drawn < len(sample) and (place <= len(picks) or taken == len(open_rows)):
+    while len(picks) < size and taken + drawn < len(rows) + len(sample):
+        if drawn < len(sample) and (place <= len(picks) or taken == len(rows)):
             row, reason = sample[drawn], RANDOM
             drawn += 1
             place = _place(drawn, placed_blind, share, debt, blind.seed)
         else:
-            row = open_rows[taken]
-            reason = JUDGING if judges[taken] else _reason(mix, known, bool(uncovered[row]), taken < typical)
+            row = rows[taken]
+            reason = JUDGING if judges[taken] else _reason(mix, bool(uncovered[row]), taken < typical)
             taken += 1
-        picks.append(
-            Pick(int(candidates.seq[row]), reason, float(score[row]), bool(hidden[row]), mix, bool(len(judging)))
-        )
+        why = chosen.reason if reason == UNCERTAIN else _WHY[reason]
+        seq, blinded = int(candidates.seq[row]), bool(hidden[row])
+        picks.append(Pick(seq, reason, float(score[row]), blinded, mix, bool(len(judging)), why))
     return picks
 
 
@@ -203,9 +269,7 @@ def _place(number: int, before: int, share: float, debt: float, seed: int) -> fl
     return math.floor((number + jitter - debt) / share) if share > 0 else math.inf
 
 
-def _reason(mix: str, known: bool, uncovered: bool, typical: bool) -> str:
-    if uncovered and mix == UNCERTAIN:
-        return UNCOVERED
-    if known:
-        return UNCERTAIN
+def _reason(mix: str, uncovered: bool, typical: bool) -> str:
+    if mix == UNCERTAIN:
+        return UNCOVERED if uncovered else UNCERTAIN
     return REPRESENTATIVE if typical else RANDOM

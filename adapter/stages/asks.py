@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from adapter.stages.context import Project
 from adapter.stages.flag import SECOND_LOOK
 from adapter.stages.flag_people import PERSON, headline
+from adapter.stages.rank import AGAIN_NOTE
 from adapter.stages.review_decisions import rejected
 from adapter.stages.review_project import load as load_table
 from adapter.stages.route_gold import GOLD_NOTE
@@ -35,7 +36,7 @@ def ask_again(project: Project) -> tuple[int, int]:
     placements = {p.task_id: p for p in project.store.ledger.placements(project.name) if not p.gone}
     voting = project.store.annotations.voting(project.name)
     votes = {task_id: len(annotations) for task_id, annotations in voting.items()}
-    in_doubt, flagged = _in_doubt(project), _flagged(project)
+    in_doubt, flagged = _in_doubt(project), {**_flagged(project), **_preferred(project, votes)}
     _withdraw(project, placements, votes, {*in_doubt, *flagged})
     undecided, doubted = _undecided(project, placements, in_doubt), _doubted(project, placements, flagged)
     wanted = {t: max(undecided.get(t, 0), doubted.get(t, 0)) for t in undecided.keys() | doubted.keys()}
@@ -77,6 +78,13 @@ def _flagged(project: Project) -> dict[str, int]:
     return found
 
 
+def _preferred(project: Project, votes: Mapping[str, int]) -> dict[str, int]:
+    """Return the labelled tasks that the ranking's strategy would rather have labelled once more than a new one, with
+    the people who have answered."""
+    wanted = project.store.projects.notes(project.name, AGAIN_NOTE).get(AGAIN_NOTE) or ()
+    return {task_id: votes.get(task_id, 1) for task_id in wanted}
+
+
 def _undecided(project: Project, placements: Mapping[str, Placement], in_doubt: Mapping[str, int]) -> dict[str, int]:
     """Tasks without a consensus although all who were asked have answered: one more person, up to `max_people`; beyond
     it where a reviewer refused the labels."""
@@ -90,8 +98,8 @@ def _undecided(project: Project, placements: Mapping[str, Placement], in_doubt: 
 
 
 def _doubted(project: Project, placements: Mapping[str, Placement], flagged: Mapping[str, int]) -> dict[str, int]:
-    """Tasks with an open label issue, most doubtful first, within the share of people's work that second looks may
-    take."""
+    """Tasks with an open label issue, most doubtful first, then those that the strategy asks again, within the share
+    of people's work that second looks may take."""
     most = project.settings.consolidate.max_people
     totals = project.store.annotations.totals(project.name)
     share = int(project.settings.rank.flagged_share * totals.votes)

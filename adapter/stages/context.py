@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adapter.core.blind import is_blind
-from adapter.kinds import learned
+from adapter.kinds import kind_of, learned
+from adapter.kinds.base import RegionKind
 from adapter.policies import BlindPolicy
-from adapter.settings import EngineSettings, ProjectSettings, WebSettings
+from adapter.settings import BackendSettings, EngineSettings, LlmSettings, ProjectSettings, WebSettings
 from adapter.vocabulary import Control, LabelSpace
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Project:
     secrets: Secrets
     now: Callable[[], datetime]
     make_platform: Callable[[], Platform]
+    llm: LlmSettings = field(default_factory=LlmSettings)
 
     @property
     def platform(self) -> Platform:
@@ -84,9 +86,29 @@ class Project:
 
     @cached_property
     def learned(self) -> tuple[Control, ...]:
-        """The controls that labeling functions vote on and the backend learns; the others are labelled by people
-        alone."""
+        """The controls that labeling functions vote on and a backend learns: those with a fixed list of labels."""
         return learned(self.space)
+
+    @cached_property
+    def marked(self) -> tuple[Control, ...]:
+        """The controls of regions (spans, boxes) that `backends` gives a model; the others are marked by people
+        alone."""
+        known = {control.name for control in self.learned}
+        return tuple(
+            control
+            for control in self.space.controls
+            if control.name in self.settings.backends
+            and control.name not in known
+            and isinstance(kind_of(control.kind), RegionKind)
+        )
+
+    def backend_of(self, control: Control) -> BackendSettings:
+        """Return the settings of a control's backend: its own, or the project's."""
+        return self.settings.backends.get(control.name, self.settings.backend)
+
+    def offered(self, control: Control) -> dict[str, Any]:
+        """Return what a control's backend may ask for by parameter name, see `ports.BackendFactory`."""
+        return {**self.places, "labels": control.labels, "control": control.name}
 
     @property
     def public_url(self) -> str:
@@ -121,9 +143,15 @@ class Project:
         return Media(root=root, project=self.name, secret=self.secrets.media_key, public_url=self.public_url)
 
     @property
-    def places(self) -> dict[str, str]:
-        """What this machine offers to backends that ask for it by parameter name; never part of a model."""
-        return {"media_root": str(self.media.root), "cache_folder": str(self.home / "cache")}
+    def places(self) -> dict[str, Any]:
+        """What this machine and project offer to backends that ask for it by parameter name; never part of a model."""
+        return {
+            "media_root": str(self.media.root),
+            "cache_folder": str(self.home / "cache"),
+            "label_config": self.space.config,
+            "llm_url": self.llm.url,
+            "llm_key": self.llm.api_key.get_secret_value(),
+        }
 
     def functions(self) -> list[LabelingFunction]:
         """Load the project's labeling functions; raises FunctionsError when their module does not import."""

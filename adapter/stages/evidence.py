@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from adapter.bundle import Bundle
 from adapter.core.heldout import HeldOut
-from adapter.kinds import kind_of, label_kind_of, learned
+from adapter.kinds import kind_of, label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
+from adapter.stages.found_regions import shown
 from adapter.vocabulary import Annotation, Consensus, Control, JsonObject, LabelSpace, Task, Value
 
 WEAK = "consensus"
@@ -29,6 +30,15 @@ HeldOutNote: TypeAlias = dict[str, Any]
 CHUNK = 5_000
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What a model says of n examples. labels: control to probabilities (n, k). regions: control of regions to what it
+    found in each example, doubtful ones included, not checked yet; None where it cannot read."""
+
+    labels: Mapping[str, Floats] = field(default_factory=dict)
+    regions: Mapping[str, Sequence[Sequence[JsonObject] | None]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What is known of tasks before a person looks: a version, and probabilities by control."""
@@ -40,6 +50,10 @@ class Judge:
         """Return control to (n, k); rows of NaN where it cannot tell."""
         return self.bundle.predict(examples)
 
+    def answers(self, examples: Sequence[JsonObject]) -> Answers:
+        """Return what it says of every control that it has learned."""
+        return Answers(self.bundle.predict(examples), self.bundle.regions(examples))
+
 
 def current_judge(project: Project) -> Judge | None:
     """Load the current model; None while there is none. Raises ModelError on damaged files."""
@@ -47,7 +61,8 @@ def current_judge(project: Project) -> Judge | None:
     if current is None:
         return None
     folder = project.artifacts.get_folder(current.uri)
-    return Judge(current.version, Bundle.load(folder, controls=project.learned, places=project.places))
+    controls = (*project.learned, *project.marked)
+    return Judge(current.version, Bundle.load(folder, controls=controls, places=project.places))
 
 
 def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floats:
@@ -134,20 +149,23 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
 
 
-def prelabel(space: LabelSpace, probabilities: Mapping[str, Floats], row: int) -> tuple[list[JsonObject], float] | None:
+def prelabel(space: LabelSpace, answers: Answers, row: int) -> tuple[list[JsonObject], float] | None:
     """Return (result, confidence) of one example over all controls; None if no control could be predicted.
 
     Confidence is that of the least certain control, since a person has to look at all of them. A control that the page
     would not show beside the other answers gets none.
     """
     result: list[JsonObject] = []
-    confidence = 1.0
-    for control in learned(space):
-        answer = probabilities.get(control.name)
-        if answer is None or np.isnan(answer[row]).any():
+    confidence, answered = 1.0, False
+    for control in space.controls:
+        found = answers.regions.get(control.name)
+        answer = answers.labels.get(control.name)
+        if found is not None and found[row] is not None:
+            value, sure = shown(control, found[row] or ())
+        elif answer is not None and not np.isnan(answer[row]).any():
+            value, sure = label_kind_of(control).decide(control, answer[row])
+        else:
             continue
-        kind = label_kind_of(control)
-        value, sure = kind.decide(control, answer[row])
-        result += kind.write(control, value)
-        confidence = min(confidence, sure)
-    return (result, float(np.clip(confidence, 0.0, 1.0))) if result else None
+        result += kind_of(control.kind).write(control, value)
+        confidence, answered = min(confidence, sure), True
+    return (result, float(np.clip(confidence, 0.0, 1.0))) if answered else None

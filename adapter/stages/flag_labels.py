@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapter.bundle import load_factory
+from adapter.backend_loading import build, costly, load_factory, slow
 from adapter.core.flagging import Doubt, label_issues, near_duplicates, outliers
 from adapter.core.heldout import HeldOut
 from adapter.kinds import label_kind_of
@@ -49,11 +49,12 @@ def find_flags(
 
 
 def _cross_validated(project: Project, control: Control, tasks: list[Task], targets: Floats) -> HeldOut:
-    settings = project.settings
+    settings, backend = project.settings, project.backend_of(control)
+    built = build(backend.path, control.fields or (control.field,), backend.options, project.offered(control))
     return cross_validate(
-        load_factory(settings.backend.path, where=f"project '{project.name}'"),
+        load_factory(backend.path, where=f"project '{project.name}'"),
         control.fields or (control.field,),
-        settings.backend.options,
+        backend.options,
         [task.data for task in tasks],
         targets,
         np.ones(len(tasks), np.float32),
@@ -61,7 +62,8 @@ def _cross_validated(project: Project, control: Control, tasks: list[Task], targ
         control.multiple,
         settings.flag.folds,
         settings.flag.seed,
-        places=project.places,
+        places=project.offered(control),
+        most=1 if slow(built) or costly(built) else None,
     )
 
 

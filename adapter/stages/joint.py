@@ -55,7 +55,8 @@ def joint(project: Project, control: Control, judge: Judge | None) -> Joint | No
     with probabilities of models that had not seen them; they are noted, so asking again costs nothing.
     """
     weak = weak_probabilities(project, control)
-    known = judge is not None and control.name in judge.bundle.labels
+    # A model whose every answer costs money is asked about the tasks that people see, not about the whole pool.
+    known = judge is not None and control.name in judge.bundle.labels and not judge.bundle.costly
     if judge is None or not known:
         if weak is None:
             return None

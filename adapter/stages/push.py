@@ -14,7 +14,7 @@ from adapter.errors import PlatformRejected
 from adapter.ports import Floats, NewPrediction, NewTask, PlatformProject
 from adapter.stages.asks import ask_again
 from adapter.stages.context import Project
-from adapter.stages.evidence import Judge, current_judge, prelabel, weak_probabilities
+from adapter.stages.evidence import Answers, Judge, current_judge, prelabel, weak_probabilities
 from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
 from adapter.stages.route_gold import GOLD_NOTE
@@ -173,10 +173,10 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     return created, version
 
 
-def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tuple[str | None, dict[str, Floats]]:
-    """Return (version, control to probabilities (n, k)) for these tasks: by the model, else by the weak labels."""
+def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tuple[str | None, Answers]:
+    """Return (version, what it says of these tasks): the model's, else that of the weak labels."""
     if judge is not None:
-        return judge.version, judge.probabilities([task.data for task in tasks]) if tasks else {}
+        return judge.version, judge.answers([task.data for task in tasks]) if tasks else Answers()
     version: str | None = None
     answers: dict[str, Floats] = {}
     for control in project.learned:
@@ -184,7 +184,7 @@ def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tu
         if weak is not None:
             version, column = weak
             answers[control.name] = column[[task.seq for task in tasks]]
-    return version, answers
+    return version, Answers(answers)
 
 
 def _store_predictions(
@@ -192,7 +192,7 @@ def _store_predictions(
     platform_id: int,
     version: str,
     missing: Sequence[tuple[Placement, int]],
-    answers: dict[str, Floats],
+    answers: Answers,
 ) -> int:
     """Import predictions for these placements; those that landed before a kill are found and not sent again."""
     pending = set(project.store.ledger.pending_predictions(project.name, version))

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from adapter.bundle import build
 from adapter.core.blind import draws, is_double
 from adapter.core.judging import deciding_shares, judged, pick_judging
-from adapter.core.priority import Candidates, compose, reason_text
-from adapter.errors import BackendError
+from adapter.core.priority import Candidates, compose, ordered, reason_text
+from adapter.core.strategies import Strategy
 from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, current_judge, people_labels
+from adapter.stages.found_regions import pool_doubt
 from adapter.stages.function_votes import function_votes
-from adapter.stages.joint import joint
+from adapter.stages.joint import Joint, joint
+from adapter.stages.rank_knowledge import embedded, knowledge, labelled_vectors, pool_alignment, strategies_of
 from adapter.stages.reports import RankReport
 from adapter.stages.weak import labels_of
-from adapter.vocabulary import JsonObject, Ranked
+from adapter.vocabulary import Control, Ranked
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 
@@ -33,38 +36,59 @@ AHEAD = 3
 """Windows ranked ahead, so that a top-up between two rankings never runs dry."""
 
 
+AGAIN_NOTE = "rank_again"
+"""Note of a project: labelled tasks that the strategy would rather have labelled once more than a new one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known of the pool before people look. uncertainty: (n,) over all controls; None while nothing judges.
+    covered: (n,) whether any labeling function spoke; None once a model judges. basis: what it was made from. leads:
+    the control that is most uncertain on the whole, whose probabilities strategies get; found: what machines say of
+    it."""
+
+    uncertainty: Floats | None
+    covered: npt.NDArray[np.bool_] | None
+    basis: str
+    leads: Control | None = None
+    found: Joint | None = None
+
+
 def rank(project: Project, *, size: int | None = None) -> RankReport:
     """Order the tasks that nobody has been asked for (in-place mode: that nobody has labelled) and store the
     ranking."""
     started = time.perf_counter()
     settings = project.settings
+    strategy, cold_start = strategies_of(project)
     judge = current_judge(project)
     index = project.store.tasks.index(project.name)
     open_rows = candidate_rows(project, index.duplicate_of >= 0, index.seq_of)
-    uncertainty, covered, basis = uncertainty_of(project, judge)
+    known = known_of(project, judge, strategy)
     shown = [p for p in project.store.ledger.placements(project.name) if settings.mode == "window" or p.done]
     wanted = size or AHEAD * settings.window.size
     if settings.mode == "in-place":
         wanted = max(wanted, len(open_rows))
-    strategy = settings.rank.strategy
 
     def embed(rows: Rows) -> Floats | None:
         examples = [task.data for task in project.store.tasks.at(project.name, [int(seq) for seq in rows])]
-        return judge.bundle.embed(examples) if judge is not None else embed_untrained(project, examples)
+        return embedded(project, judge, examples)
 
+    candidates = _candidates(project, judge, known, open_rows, wanted, strategy, cold_start)
+    chosen = ordered(
+        candidates,
+        size=wanted,
+        rank=settings.rank,
+        strategy=strategy,
+        cold_start=cold_start,
+        embed=embed,
+        batch=settings.window.size,
+    )
     picks = compose(
-        Candidates(
-            seq=open_rows,
-            ids=[str(index.ids[seq]) for seq in open_rows],
-            blind=index.blind[open_rows],
-            uncertainty=None if uncertainty is None or strategy == "random" else uncertainty[open_rows],
-            covered=None if covered is None else covered[open_rows],
-            judging=judging_rows(project, open_rows, index.blind, wanted),
-        ),
+        candidates,
         size=wanted,
         blind=settings.blind,
         rank=settings.rank,
-        embed=embed,
+        chosen=chosen,
         batch=settings.window.size,
         placed=len(shown),
         placed_blind=sum(placement.blind for placement in shown),
@@ -81,11 +105,57 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
                 settings.window.overlap,
                 2 if pick.blind and is_double(str(index.ids[pick.seq]), settings.blind) else 1,
             ),
+            why=pick.why,
         )
         for number, pick in enumerate(picks, start=1)
     ]
-    project.store.rankings.replace(project.name, rows, basis)
-    return RankReport(len(rows), len(open_rows), sum(row.blind for row in rows), basis, time.perf_counter() - started)
+    project.store.rankings.replace(project.name, rows, known.basis)
+    project.store.projects.note(project.name, AGAIN_NOTE, list(chosen.again) or None)
+    return RankReport(
+        ranked=len(rows),
+        candidates=len(open_rows),
+        blind=sum(row.blind for row in rows),
+        basis=known.basis,
+        seconds=time.perf_counter() - started,
+        strategy=chosen.name,
+        note=chosen.why,
+        blend=dict(Counter(row.why for row in rows)),
+    )
+
+
+def _candidates(
+    project: Project,
+    judge: Judge | None,
+    known: Known,
+    open_rows: Rows,
+    wanted: int,
+    strategy: Strategy,
+    cold_start: Strategy,
+) -> Candidates:
+    """Return what may be ranked, with all that the strategy looks at."""
+    index, settings = project.store.tasks.index(project.name), project.settings
+    chance = settings.rank.strategy == "random"
+    found, leads = known.found, known.leads
+    pairs = pool_alignment(project, judge) if "alignment" in (strategy.name, cold_start.name) else None
+    further = knowledge(project, leads, found, strategy)
+    if (strategy if known.uncertainty is not None else cold_start).vectors and project.learned:
+        further["labelled"] = labelled_vectors(project, judge, leads or project.learned[0])
+    committee = {}
+    if found is not None:
+        voices = {"functions": found.functions, "model": found.model}
+        committee = {name: said[open_rows] for name, said in voices.items() if said is not None}
+    return Candidates(
+        seq=open_rows,
+        ids=[str(index.ids[seq]) for seq in open_rows],
+        blind=index.blind[open_rows],
+        uncertainty=None if known.uncertainty is None or chance else known.uncertainty[open_rows],
+        covered=None if known.covered is None else known.covered[open_rows],
+        judging=judging_rows(project, open_rows, index.blind, wanted),
+        probabilities=None if found is None or chance else found.together[open_rows],
+        committee=committee,
+        alignment=None if pairs is None else pairs[open_rows],
+        knowledge=further,
+    )
 
 
 def candidate_rows(project: Project, duplicate: npt.NDArray[np.bool_], seq_of: dict[str, int]) -> Rows:
@@ -107,17 +177,6 @@ def candidate_rows(project: Project, duplicate: npt.NDArray[np.bool_], seq_of: d
             if task_id in seq_of:
                 free[seq_of[task_id]] = False
     return np.flatnonzero(free)
-
-
-def embed_untrained(project: Project, examples: list[JsonObject]) -> Floats | None:
-    """Return vectors before any training, for backends whose embedding is ready made; None for the others."""
-    backend = build(
-        project.settings.backend.path, project.space.fields[:1], project.settings.backend.options, project.places
-    )
-    try:
-        return backend.embed(examples)
-    except BackendError:
-        return None
 
 
 def judging_rows(project: Project, open_rows: Rows, blind: npt.NDArray[np.bool_], wanted: int) -> Rows | None:
@@ -157,17 +216,17 @@ def judging_rows(project: Project, open_rows: Rows, blind: npt.NDArray[np.bool_]
     return None if least is None else least[1]
 
 
-def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None, npt.NDArray[np.bool_] | None, str]:
-    """Return (n,) uncertainty over the pool, (n,) whether any labeling function spoke (None once a model judges),
-    and what it was made from: functions and model together (see `stages.joint`), one of them, or nothing.
+def known_of(project: Project, judge: Judge | None, strategy: Strategy) -> Known:
+    """Return what machines know of the pool: functions and model together (see `stages.joint`), one of them, or
+    nothing.
 
-    Over several controls the greatest counts, since one person labels all of them at once. A row that the source cannot
-    judge is as uncertain as can be.
+    Over several controls the greatest uncertainty counts, since one person labels all of them at once; for regions it
+    is that of the most doubtful one. A row that the source cannot judge is as uncertain as can be.
     """
-    strategy = project.settings.rank.strategy
     best: Floats | None = None
     covered: npt.NDArray[np.bool_] | None = None
     basis = "nothing known yet"
+    leads: tuple[float, Control, Joint] | None = None
     for control in project.learned:
         found = joint(project, control, judge)
         if found is None:
@@ -175,9 +234,18 @@ def uncertainty_of(project: Project, judge: Judge | None) -> tuple[Floats | None
         basis = found.basis
         if found.model is None:
             covered = found.covered if covered is None else np.asarray(covered & found.covered, bool)
-        scores = label_kind_of(control).uncertainty(
-            control, found.together, strategy if strategy != "random" else "margin"
-        )
+        scores = label_kind_of(control).uncertainty(control, found.together, strategy.measure)
         scores = np.nan_to_num(scores, nan=1.0).astype(np.float32)
         best = scores if best is None else np.maximum(best, scores)
-    return best, None if judge is not None else covered, basis
+        level = float(scores.mean()) if len(scores) else 0.0
+        if leads is None or level > leads[0]:
+            leads = (level, control, found)
+    for control in project.marked:
+        if judge is None or control.name not in judge.bundle.labels:
+            continue
+        basis = judge.version
+        doubts = np.nan_to_num(pool_doubt(project, judge, control), nan=1.0).astype(np.float32)
+        best = doubts if best is None else np.maximum(best, doubts)
+    if leads is None:
+        return Known(best, None, basis)
+    return Known(best, None if judge is not None else covered, basis, leads[1], leads[2])

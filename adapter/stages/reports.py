@@ -113,13 +113,18 @@ class FlagReport(Report):
 
 @dataclass(frozen=True, slots=True)
 class RankReport(Report):
-    """ranked: tasks in the ranking. candidates: tasks that could be. basis: what the order was made from."""
+    """ranked: tasks in the ranking. candidates: tasks that could be. basis: what the order was made from. strategy:
+    that really decided; note: why not the one that was asked for. blend: reason, in words, to how many tasks have
+    it."""
 
     ranked: int
     candidates: int
     blind: int
     basis: str
     seconds: float
+    strategy: str = ""
+    note: str = ""
+    blend: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def status(project: Project) -> StatusReport:
 def _accuracy(figures: Any) -> JsonObject | None:
     if not figures or not figures.get("n"):
         return None
-    right, n = int(figures["candidate_right"]), int(figures["n"])
+    right, n = float(figures["candidate_right"]), int(figures["n"])
     low, high = wilson(right, n)
     return {"value": right / n, "lower": low, "upper": high, "n": n}
 

@@ -204,6 +204,7 @@ rankings = sa.Table(
     real("score"),
     boolean("blind"),
     number("overlap"),
+    words("why", server_default=""),
 )
 
 models = sa.Table(

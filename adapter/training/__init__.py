@@ -7,8 +7,9 @@ heldout = cross_validate(factory, ...)      # held-out probabilities alone, in t
 
 from __future__ import annotations
 
-from adapter.training.job import ControlJob, Progress, TrainJob, TrainResult, read_progress
+from adapter.training.job import ControlJob, RegionJob, TrainJob
 from adapter.training.parent import run
+from adapter.training.result import Progress, TrainResult, read_progress
 from adapter.training.validate import cross_validate
 
-__all__ = ["ControlJob", "Progress", "TrainJob", "TrainResult", "cross_validate", "read_progress", "run"]
+__all__ = ["ControlJob", "Progress", "RegionJob", "TrainJob", "TrainResult", "cross_validate", "read_progress", "run"]

@@ -20,17 +20,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
-
-RESULT = "result"
-PROGRESS = "progress.json"
-ERROR = "error.json"
-LOG = "log.txt"
-CANDIDATE = "candidate"
-RIVAL = "rival"
 
 
 def _no_floats() -> Floats:
@@ -44,7 +36,7 @@ class ControlJob:
     targets (n, k) and weights (n,): of people's consensus. groups: one name a row, equal for duplicates. weak_targets
     (m, k): soft. gate_examples: what to predict for the gate; their labels stay with the parent. gate_groups: names of
     duplicate groups that must not be trained on, since the gate measures on them. fade: what weak labels' weight is
-    multiplied by, as they come to be worth less.
+    multiplied by, as they come to be worth less. backend, options: of its own; empty means the job's.
     """
 
     name: str
@@ -62,6 +54,8 @@ class ControlJob:
     gate_examples: tuple[JsonObject, ...] = ()
     gate_groups: tuple[str, ...] = ()
     fade: float = 1.0
+    backend: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n, m, k = len(self.ids), len(self.weak_ids), len(self.labels)
@@ -83,12 +77,37 @@ class ControlJob:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainJob:
-    """One training: every control of a project, one backend. weak: see `policies.TrainPolicy`. folds: of
-    cross-validation.
+class RegionJob:
+    """What one control of regions learns from: n tasks with all that people marked there, g tasks of the blind sample.
 
-    media_root, cache_folder: places of this machine, for backends that have a parameter of that name; no part of a
-    model.
+    regions: of each task, plain JSON as `adapter.kinds.base.Region`. weights (n,). The rest as in `ControlJob`.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    fields: tuple[str, ...]
+    ids: tuple[str, ...]
+    examples: tuple[JsonObject, ...]
+    regions: tuple[tuple[JsonObject, ...], ...]
+    weights: Floats
+    groups: tuple[str, ...]
+    backend: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    gate_examples: tuple[JsonObject, ...] = ()
+    gate_groups: tuple[str, ...] = ()
+
+
+SECRET = ("llm_key",)
+"""Places that are never written into a job's folder."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainJob:
+    """One training: every control of a project. backend, options: of controls that have none of their own. weak: see
+    `policies.TrainPolicy`. folds: of cross-validation. marked: the controls of regions.
+
+    places: what this machine and project offer to backends that ask for it by parameter name, see
+    `ports.BackendFactory`; no part of a model.
     """
 
     controls: tuple[ControlJob, ...]
@@ -97,14 +116,17 @@ class TrainJob:
     weak: Literal["auto", "always", "never"] = "auto"
     folds: int = 5
     seed: int = 0
-    media_root: str = ""
-    cache_folder: str = ""
+    marked: tuple[RegionJob, ...] = ()
+    places: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def places(self) -> dict[str, str]:
-        """The places that are given."""
-        given = {"media_root": self.media_root, "cache_folder": self.cache_folder}
-        return {name: place for name, place in given.items() if place}
+    def secrets(self) -> dict[str, str]:
+        """The places that are secrets: the parent tells the child in another way."""
+        return {name: str(self.places[name]) for name in SECRET if self.places.get(name)}
+
+    def offered(self, control: ControlJob | RegionJob) -> dict[str, Any]:
+        """Return what a control's backend may ask for by parameter name."""
+        return {**self.places, "labels": control.labels, "control": control.name}
 
     def save(self, folder: Path) -> None:
         """Write the job into `folder`."""
@@ -132,25 +154,45 @@ class TrainJob:
                     "gate": len(control.gate_examples),
                     "gate_groups": control.gate_groups,
                     "fade": control.fade,
+                    "backend": control.backend,
+                    "options": dict(control.options),
+                }
+            )
+        marked: list[dict[str, Any]] = []
+        for number, region in enumerate(self.marked):
+            arrays[f"marked.{number}.weights"] = np.ascontiguousarray(region.weights, np.float32)
+            for rows in (region.examples, region.regions, region.gate_examples):
+                lines.extend(json.dumps(row if isinstance(row, tuple) else dict(row), default=str) for row in rows)
+            marked.append(
+                {
+                    "name": region.name,
+                    "labels": region.labels,
+                    "fields": region.fields,
+                    "ids": region.ids,
+                    "groups": region.groups,
+                    "backend": region.backend,
+                    "options": dict(region.options),
+                    "gate": len(region.gate_examples),
+                    "gate_groups": region.gate_groups,
                 }
             )
         about = {
             "controls": controls,
+            "marked": marked,
             "backend": self.backend,
             "options": dict(self.options),
             "weak": self.weak,
             "folds": self.folds,
             "seed": self.seed,
-            "media_root": self.media_root,
-            "cache_folder": self.cache_folder,
+            "places": {name: place for name, place in self.places.items() if name not in SECRET},
         }
         save_file(arrays, folder / "job.safetensors")
         (folder / "examples.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         (folder / "job.json").write_text(json.dumps(about), encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> TrainJob:
-        """Return the job that was written there."""
+    def load(cls, folder: Path, secrets: Mapping[str, str] | None = None) -> TrainJob:
+        """Return the job that was written there. secrets: places that were not."""
         from safetensors.numpy import load_file
 
         about = json.loads((folder / "job.json").read_text(encoding="utf-8"))
@@ -158,7 +200,9 @@ class TrainJob:
         with (folder / "examples.jsonl").open(encoding="utf-8") as stream:
             lines = iter(stream)
             controls = tuple(_control(number, one, arrays, lines) for number, one in enumerate(about.pop("controls")))
-        return cls(controls=controls, **about)
+            marked = tuple(_marked(number, one, arrays, lines) for number, one in enumerate(about.pop("marked")))
+        places = {**about.pop("places"), **(secrets or {})}
+        return cls(controls=controls, marked=marked, places=places, **about)
 
 
 def _control(
@@ -183,110 +227,26 @@ def _control(
         gate_examples=examples(one["gate"]),
         gate_groups=tuple(one["gate_groups"]),
         fade=float(one["fade"]),
+        backend=str(one["backend"]),
+        options=dict(one["options"]),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a training is. step: in words. done of total: fits."""
-
-    step: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, eq=False)
-class Rival:
-    """The same training with the other answer to the question of weak labels: with them where the candidate is without,
-    and the other way round. Made for the controls where the blind sample is to decide. Fields as in `TrainResult`."""
-
-    bundle_folder: Path
-    gate_predictions: dict[str, Floats]
-    heldout: dict[str, HeldOut]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainResult:
-    """What a training left. bundle_folder: for `Bundle.load`. metrics: JSON, `data_digest` and, for each control, the
-    table of weak weights. gate_predictions: control to (g, k). heldout: control to held-out probabilities of people's
-    examples, in the job's order. used_weak: whether any control learned from weak labels. seconds: of the whole.
-    rival: None where weak labels are not in question."""
-
-    bundle_folder: Path
-    metrics: JsonObject
-    gate_predictions: dict[str, Floats]
-    heldout: dict[str, HeldOut]
-    used_weak: bool
-    seconds: float
-    rival: Rival | None = None
-
-
-def save_result(
-    folder: Path,
-    metrics: JsonObject,
-    variants: Mapping[str, tuple[Mapping[str, Floats], Mapping[str, HeldOut]]],
-    used_weak: bool,
-) -> None:
-    """Write a result's JSON and arrays into `folder`. variants: CANDIDATE, and RIVAL if there is one, to gate
-    predictions and held-out probabilities by control."""
-    from safetensors.numpy import save_file
-
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    seeds: dict[str, dict[str, int]] = {}
-    for variant, (gate, heldout) in variants.items():
-        for number, name in enumerate(gate):
-            arrays[f"{variant}.{number}.gate"] = np.ascontiguousarray(gate[name], np.float32)
-            arrays[f"{variant}.{number}.heldout"] = np.ascontiguousarray(heldout[name].probabilities, np.float32)
-            arrays[f"{variant}.{number}.folds"] = np.ascontiguousarray(heldout[name].folds, np.int64)
-        seeds[variant] = {name: held.seed for name, held in heldout.items()}
-    save_file(arrays, folder / "result.safetensors")
-    about = {"variants": seeds, "metrics": metrics, "used_weak": used_weak}
-    (folder / "result.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def load_result(folder: Path, seconds: float) -> TrainResult:
-    """Return the result that the child left in a job's folder; raises OSError, ValueError or KeyError if there is
-    none."""
-    from safetensors.numpy import load_file
-
-    place = folder / RESULT
-    about = json.loads((place / "result.json").read_text(encoding="utf-8"))
-    arrays = load_file(place / "result.safetensors")
-
-    def variant(name: str) -> Rival:
-        numbered = list(enumerate(about["variants"][name].items()))
-        return Rival(
-            place / name,
-            {control: arrays[f"{name}.{i}.gate"] for i, (control, _) in numbered},
-            {
-                control: HeldOut(arrays[f"{name}.{i}.heldout"], arrays[f"{name}.{i}.folds"], int(seed))
-                for i, (control, seed) in numbered
-            },
-        )
-
-    candidate = variant(CANDIDATE)
-    return TrainResult(
-        bundle_folder=candidate.bundle_folder,
-        metrics=about["metrics"],
-        gate_predictions=candidate.gate_predictions,
-        heldout=candidate.heldout,
-        used_weak=bool(about["used_weak"]),
-        seconds=seconds,
-        rival=variant(RIVAL) if RIVAL in about["variants"] else None,
+def _marked(
+    number: int, one: dict[str, Any], arrays: Mapping[str, npt.NDArray[Any]], lines: Iterator[str]
+) -> RegionJob:
+    count = len(one["ids"])
+    return RegionJob(
+        name=one["name"],
+        labels=tuple(one["labels"]),
+        fields=tuple(one["fields"]),
+        ids=tuple(one["ids"]),
+        examples=tuple(json.loads(next(lines)) for _ in range(count)),
+        regions=tuple(tuple(json.loads(next(lines))) for _ in range(count)),
+        weights=arrays[f"marked.{number}.weights"],
+        groups=tuple(one["groups"]),
+        backend=str(one["backend"]),
+        options=dict(one["options"]),
+        gate_examples=tuple(json.loads(next(lines)) for _ in range(one["gate"])),
+        gate_groups=tuple(one["gate_groups"]),
     )
-
-
-def read_progress(folder: Path) -> Progress | None:
-    """Return how far the training in this folder is; None before it has said anything."""
-    try:
-        about = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-        return Progress(str(about["step"]), int(about["done"]), int(about["total"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader never sees half of it."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)

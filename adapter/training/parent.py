@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapter.errors import BackendError
-from adapter.training.job import (
+from adapter.training.job import TrainJob
+from adapter.training.result import (
     ERROR,
     LOG,
     PROGRESS,
     RESULT,
     Progress,
-    TrainJob,
     TrainResult,
     load_result,
     read_progress,
@@ -57,13 +57,14 @@ def run(
     with (folder / LOG).open("wb") as log:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", "adapter.training", str(folder.resolve())],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=_environment(),
             start_new_session=True,
         )
         try:
+            _tell_secrets(child, job)
             status = _wait(child, folder, started + timeout_s, progress, stop)
         finally:
             _end(child)
@@ -76,6 +77,13 @@ def run(
         raise BackendError(
             f"the training process left no result: {error}", where=str(folder), remedy="Train again."
         ) from error
+
+
+def _tell_secrets(child: subprocess.Popen[bytes], job: TrainJob) -> None:
+    """Tell the child what must stand in no file, no argument and no environment: one line of JSON on its input."""
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
+        pipe.write(json.dumps(job.secrets).encode() + b"\n")
 
 
 def _environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adapter.bundle import ask, make
+from adapter.backend_loading import ask, for_labels, make
 from adapter.core.folds import grouped_folds
 from adapter.core.heldout import HeldOut
 from adapter.core.intervals import wilson
@@ -45,13 +45,15 @@ def cross_validate(
     seed: int,
     *,
     weak: Weak | None = None,
-    places: Mapping[str, str] | None = None,
+    places: Mapping[str, Any] | None = None,
+    most: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOut:
     """Return probabilities (n, k) for each example from a model that saw neither it nor a duplicate of it.
 
     targets (n, k), weights (n,), groups (n,): equal for duplicates; none of the weak examples may be a duplicate of
-    one of `examples`. progress: called with (folds done, folds). Where a fold leaves only one class to learn from,
+    one of `examples`. most: folds that are really made; the rows of the others stay NaN (for backends whose fits are
+    long). progress: called with (folds done, folds). Where a fold leaves only one class to learn from,
     its model is that class's share by the rule of succession. Rows that the backend cannot read are NaN. Raises
     BackendError with fewer than two groups of duplicates, or when the backend cannot learn at all.
     """
@@ -64,12 +66,12 @@ def cross_validate(
             remedy="Label more tasks that are no copies of each other.",
         ) from error
     out = np.full(targets.shape, np.nan, np.float32)
-    total = int(parts.max()) + 1
+    total = min(int(parts.max()) + 1, most or int(parts.max()) + 1)
     refused: BackendError | None = None
     for fold in range(total):
         inside, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         x, y, w = joined([examples[row] for row in inside], targets[inside], weights[inside], weak)
-        backend = make(factory, fields, options, places, where="cross-validation")
+        backend = for_labels(make(factory, fields, options, places, where="cross-validation"), "cross-validation")
         try:
             backend.fit(x, y, weights=w, multiple=multiple, seed=seed)
         except BackendError as error:
@@ -84,7 +86,7 @@ def cross_validate(
             progress(fold + 1, total)
     if refused is not None and _one_class(targets, weights, multiple) and weak is None:
         raise refused
-    return HeldOut(out, parts, seed)
+    return HeldOut(out, np.where(parts < total, parts, -1), seed)
 
 
 def strata_of(targets: Floats, multiple: bool) -> npt.NDArray[np.generic]:
@@ -131,7 +133,12 @@ class Trial:
 
 
 def trial(weight: float, heldout: HeldOut, targets: Floats, weights: Floats, multiple: bool) -> Trial:
-    """Return how held-out probabilities (n, k) fare against targets (n, k). Rows that cannot be read count as wrong."""
+    """Return how held-out probabilities (n, k) fare against targets (n, k). Rows that cannot be read count as wrong;
+    rows that were held out in no fold do not count at all."""
+    made = heldout.folds >= 0
+    if made.any() and not made.all():
+        part = HeldOut(heldout.probabilities[made], heldout.folds[made], heldout.seed)
+        return trial(weight, part, targets[made], weights[made], multiple)
     known = np.asarray(~np.isnan(heldout.probabilities).any(axis=1))
     mass = weights / max(float(weights.sum()), 1e-9)
     p = np.clip(np.where(known[:, None], heldout.probabilities, 0.5 if multiple else 1.0 / targets.shape[1]), 1e-6, 1.0)

@@ -41,6 +41,14 @@ class Predicting(Protocol):
         """Return control to probabilities (n, k); NaN rows for examples that cannot be read."""
         ...
 
+    def regions(self, examples: Sequence[JsonObject]) -> Mapping[str, Sequence[Sequence[JsonObject] | None]]:
+        """Return control to regions of each example; None for one that cannot be read."""
+        ...
+
+    def suggest(self, name: str, example: JsonObject, drawn: Sequence[JsonObject]) -> list[JsonObject] | None:
+        """Return further regions for a person at work; None where the control's backend does not do that."""
+        ...
+
 
 Load = Callable[[Project, ModelVersion], Predicting]
 
@@ -77,7 +85,7 @@ def load_bundle(project: Project, model: ModelVersion) -> Predicting:
     from adapter.bundle import Bundle
 
     folder = project.artifacts.get_folder(model.uri)
-    return Bundle.load(folder, controls=project.learned, places=project.places)
+    return Bundle.load(folder, controls=(*project.learned, *project.marked), places=project.places)
 
 
 class ModelHost:

@@ -22,7 +22,7 @@ from adapter.errors import HitlError
 from adapter.kinds import learned
 from adapter.label_studio.payloads import PredictRequest, PredictTask, task_key
 from adapter.ports import Floats
-from adapter.stages.evidence import prelabel
+from adapter.stages.evidence import Answers, prelabel
 from adapter.vocabulary import Fault, JsonObject, LabelSpace
 from adapter.web.host import NO_MODEL, ModelHost, Served
 from adapter.web.localize import localized
@@ -205,7 +205,8 @@ class Predictor:
         space = served.project.space
         probabilities = served.bundle.predict(examples)
         _check(space, probabilities, len(examples))
-        return [prelabel(space, probabilities, row) for row in range(len(examples))]
+        answers = Answers(probabilities, served.bundle.regions(examples))
+        return [prelabel(space, answers, row) for row in range(len(examples))]
 
     def _is_blind(self, served: Served, task: PredictTask) -> bool:
         key = task.key

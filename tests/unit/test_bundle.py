@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapter.bundle import Bundle, load_factory, make
+from adapter.backend_loading import load_factory, make
+from adapter.bundle import Bundle
 from adapter.errors import BackendError, ModelError
 from adapter.vocabulary import Control
 from backends.linear import Linear
@@ -23,8 +24,14 @@ def fitted() -> Linear:
 
 
 def bundle() -> Bundle:
-    about = {"labels": ["good", "bad"], "multiple": False, "fields": ["text"]}
-    meta = {"backend": "backends.linear:Linear", "options": {"c": 5.0}, "controls": {"tone/1": about, "mood": about}}
+    about = {
+        "labels": ["good", "bad"],
+        "multiple": False,
+        "fields": ["text"],
+        "backend": "backends.linear:Linear",
+        "options": {"c": 5.0},
+    }
+    meta = {"controls": {"tone/1": about, "mood": about}}
     return Bundle({"tone/1": fitted(), "mood": fitted()}, meta)
 
 
@@ -37,7 +44,7 @@ def test_a_bundle_says_the_same_after_loading(tmp_path: Path) -> None:
     before.save(tmp_path / "model")
     after = Bundle.load(tmp_path / "model", controls=[control("good", "bad")])
     assert after.labels == {"tone/1": ("good", "bad"), "mood": ("good", "bad")}
-    assert after.meta["options"] == {"c": 5.0}
+    assert {one["options"]["c"] for one in after.meta["controls"].values()} == {5.0}
     for name, answers in before.predict(EXAMPLES).items():
         assert np.allclose(answers, after.predict(EXAMPLES)[name], atol=1e-6)
     vectors = after.embed(EXAMPLES)

@@ -15,7 +15,7 @@ from adapter.bundle import Bundle
 from adapter.errors import BackendError
 from adapter.training import ControlJob, Progress, TrainJob, cross_validate, read_progress, run
 from adapter.training.child import train
-from adapter.training.job import RESULT, load_result
+from adapter.training.result import RESULT, load_result
 from adapter.training.validate import Trial, choose, sentence, trial
 from backends.linear import Linear
 
@@ -77,7 +77,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> str:
 
 def test_a_job_survives_its_folder(tmp_path: Path) -> None:
     parts = control_job(6, weak=4, gate=3), control_job(4, name="other")
-    before = job(*parts, options={"c": 2.0}, seed=7, media_root="m")
+    before = job(*parts, options={"c": 2.0}, seed=7, places={"media_root": "m", "llm_key": "secret"})
     before.save(tmp_path)
     after = TrainJob.load(tmp_path)
     assert (after.options, after.seed, after.places) == ({"c": 2.0}, 7, {"media_root": "m"})
