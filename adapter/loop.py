@@ -35,6 +35,7 @@ def default_stages() -> dict[str, Stage]:
     """Return the stages by verb, each imported when first called. `due` says whether a training is due and why."""
     verbs = {verb: (f"adapter.stages.{verb}", verb) for verb in _VERBS}
     verbs["due"] = ("adapter.stages.train", "due")
+    verbs["measure_progress"] = ("adapter.stages.progress_shadow", "measure_progress")
     verbs["stop_training"] = ("adapter.stages.train", "stop_training")
     return {verb: _lazy(module, function) for verb, (module, function) in verbs.items()}
 
@@ -197,6 +198,9 @@ class LoopRunner:
             return True
         log.info("training starts", project=self.name, reason=reason)
         ran = self._run("train", lambda: self._stages["train"](self.project))
+        measure = self._stages.get("measure_progress")
+        if ran and measure is not None and not self._stopping.is_set():
+            self._run("progress", lambda: measure(self.project, stop=self._stopping))
         if (
             asked is not None
             and not self._stopping.is_set()

@@ -46,7 +46,10 @@ def run_examples(
     if name is not None:
         functions = [named(functions, name)]
     space = read_label_config(settings.config / found.label_config)
-    engine = make_engine(settings.engine.model_copy(update={"kind": "local"}))
+    llm = {"llm_url": settings.llm.url, "llm_key": settings.llm.api_key.get_secret_value()}
+    engine = make_engine(
+        settings.engine.model_copy(update={"kind": "local"}), {**llm, "cache_folder": str(settings.home / "cache")}
+    )
     try:
         checks = check_functions(functions, space, engine)
     finally:

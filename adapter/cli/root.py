@@ -18,10 +18,12 @@ from adapter.cli import (
     model,
     people,
     play,
+    progress,
     review,
     route,
     run,
     setup,
+    strategies,
     verbs,
 )
 from adapter.cli.common import State
@@ -60,5 +62,23 @@ def root(
     context.obj = State(config=config, verbose=verbose)
 
 
-for group in (setup, kinds, run, verbs, model, lf, consensus, agreement, people, flags, gold, review, route, play):
+GROUPS = (
+    setup,
+    kinds,
+    run,
+    verbs,
+    strategies,
+    model,
+    progress,
+    lf,
+    consensus,
+    agreement,
+    people,
+    flags,
+    gold,
+    review,
+    route,
+    play,
+)
+for group in GROUPS:
     group.register(app)

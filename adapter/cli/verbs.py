@@ -124,8 +124,8 @@ def rank(
     if as_json:
         print_json(rows)
         return
-    shown = [(row.priority, row.task_id, row.reason, row.score, row.overlap) for row in rows]
-    table(f"next tasks of {found.name}", ("priority", "task", "reason", "score", "people"), shown)
+    shown = [(row.priority, row.task_id, row.why, row.score, row.overlap) for row in rows]
+    table(f"next tasks of {found.name}", ("priority", "task", "why", "score", "people"), shown)
 
 
 def push(context: typer.Context, project: ProjectArgument = None, as_json: JsonOption = False) -> None:

@@ -17,8 +17,8 @@ Style = Literal["clusters", "typical", "in order"]
 
 REACH = 10
 """A batch of B tasks is taken from the first REACH x B of the order (guide: top 10 B by margin)."""
-REACH_IN_ORDER = 2
-"""The same where the order is kept and only near neighbours step back."""
+LEAST_EMBEDDED = 50
+"""Rows that are embedded together where the order is kept: a model takes many at once as fast as few."""
 MOST_EMBEDDED = 5_000
 """Rows that one ranking looks at for diversity; beyond them the plain order goes on."""
 MOST_DIVERSE = 1_000
@@ -65,8 +65,8 @@ def spread(order: Ints, want: int, batch: int, embed: Embed, style: Style, seed:
     In the part that was spread no two rows are near neighbours (cosine NEAR); rows that would be come after all others
     that are not, so that they meet only when nothing else is left. Rows without a direction are never near anything.
     """
-    reach = (REACH_IN_ORDER if style == "in order" else REACH) * batch
-    window = _Window(order, embed, reach)
+    reach = batch if style == "in order" else REACH * batch
+    window = _Window(order, embed, max(reach, LEAST_EMBEDDED))
     if not window.fill():
         return None
     random = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from adapter.ports import Floats, NewPrediction, NewTask, PlatformProject
 from adapter.stages.asks import ask_again
 from adapter.stages.context import Project
 from adapter.stages.evidence import Answers, Judge, current_judge, prelabel, weak_probabilities
+from adapter.stages.progress import advice
 from adapter.stages.rank import rank
 from adapter.stages.reports import PushReport
 from adapter.stages.route_gold import GOLD_NOTE
@@ -85,6 +86,10 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
         room = min(room, left_in_budget(project, window.budget) - reserve(project, window.budget))
         if room <= 0:
             return 0, f"the budget of {window.budget} annotations is spent or given out"
+    if project.settings.stop.act == "pause":
+        stop = advice(project)
+        if stop.stop:
+            return 0, f"no new tasks (stop.act: pause): {stop.why}"
     rows = _fresh(project, room)
     if not rows:
         return 0, "every task of the pool has been pushed, labelled, or is a copy of one that was"

@@ -13,7 +13,8 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
 from adapter.stages.gates import last_outcomes, paused
 from adapter.stages.reports import Report
-from adapter.stages.train import due
+from adapter.stages.progress import progress_line
+from adapter.stages.train import TRAINING_NOTE, due
 from adapter.stages.weak_use import weak_uses
 from adapter.stages.window import left_in_budget, open_placements
 from adapter.vocabulary import JsonObject
@@ -23,7 +24,8 @@ from adapter.vocabulary import JsonObject
 class StatusReport(Report):
     """All figures of one project. accuracy: of the current model on the blind sample, with a Wilson interval. weak: the
     consolidator of functions' votes in use, by control; weak_use: what its weak labels are worth in training, in
-    words."""
+    words. training: how far one is, or why one is due. progress: what more labels would bring, and the saving so
+    far. calibration: what a confidence means, by control."""
 
     project: str
     platform_id: int | None
@@ -55,6 +57,8 @@ class StatusReport(Report):
     weak_use: dict[str, str]
     skills: JsonObject
     training: str
+    progress: str
+    calibration: dict[str, str]
     queue: str
 
 
@@ -103,9 +107,23 @@ def status(project: Project) -> StatusReport:
         weak={control: str(entry.get("chosen", "")) for control, entry in notes.get(WEAK_NOTE, {}).items()},
         weak_use={control: use.sentence() for control, use in weak_uses(project).items() if use.functions},
         skills=notes.get(SKILL_NOTE, {}),
-        training=due(project) or "not due",
+        training=_training(project, notes.get(TRAINING_NOTE)),
+        progress=progress_line(project),
+        calibration={
+            control: str(about.get("sentence", ""))
+            for control, about in (dict(current.metrics).get("calibration", {}) if current else {}).items()
+        },
         queue=_queue(project, len(waiting), len(index.ids), len(placements)),
     )
+
+
+def _training(project: Project, under_way: Any) -> str:
+    """Say how far a training is, or why one is due."""
+    if under_way and under_way.get("step"):
+        return f"under way: {under_way['step']} ({under_way['done']} of {under_way['total']} steps)"
+    if under_way:
+        return "under way: reading what it learns from"
+    return due(project) or "not due"
 
 
 def _accuracy(figures: Any) -> JsonObject | None:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 
+from adapter.bundle import write_calibration
+from adapter.core.calibration import Calibrator
 from adapter.core.gates import promotes, promotion
 from adapter.ports import Floats
+from adapter.stages.calibrate import calibrated
 from adapter.stages.context import Project
 from adapter.stages.evidence import HELD_OUT_NOTE, Answers, HeldOutNote, current_judge, people_labels
 from adapter.stages.models import promote
@@ -144,6 +148,9 @@ def _judge(
         project.settings.train,
         baseline=commonest(project, gold),
     )
+    calibration = calibrated(project, result, gold)
+    calibrators = {control: found.calibrator for control, found in calibration.items()}
+    write_calibration(result.bundle_folder, calibrators)
     uri, digest = project.artifacts.put_folder(result.bundle_folder)
     version = f"{name}-{number}-{digest[:8]}"
     model = ModelVersion(
@@ -156,6 +163,7 @@ def _judge(
             "annotations": votes,
             "labels": {control: len(rows.train) for control, rows in gold.items()},
             "used_weak": result.used_weak,
+            "calibration": {control: found.to_json() for control, found in calibration.items()},
             "seconds": round(result.seconds, 3),
         },
         data_digest=str(result.metrics.get("data_digest", "")),
@@ -165,7 +173,7 @@ def _judge(
         verdict={"outcome": str(verdict.outcome), "figures": verdict.figures, "sentence": verdict.sentence},
     )
     store.models.add(name, model)
-    _keep_held_out(project, version, result, gold)
+    _keep_held_out(project, version, result, gold, calibrators)
     passed = promotes(verdict)
     if passed:
         promote(project, version, "gate", why=verdict.sentence)
@@ -178,13 +186,16 @@ def _judge(
     return TrainReport(version, passed, verdict.sentence, model.metrics, model.verdict, seconds)
 
 
-def _keep_held_out(project: Project, version: str, result: TrainResult, gold: dict[str, Gold]) -> None:
-    """Keep the held-out probabilities that the training made anyway: they are what flagging may judge labels by."""
+def _keep_held_out(
+    project: Project, version: str, result: TrainResult, gold: dict[str, Gold], calibrators: Mapping[str, Calibrator]
+) -> None:
+    """Keep the held-out probabilities that the training made anyway, calibrated as the model's own are: they are what
+    flagging may judge labels by."""
     kept: dict[str, HeldOutNote] = {}
     for control, held_out in result.heldout.items():
-        probabilities, folds = (
-            project.artifacts.put_array(array)[0] for array in (held_out.probabilities, held_out.folds)
-        )
+        several = project.space.control(control).multiple
+        honest = calibrators[control].apply(held_out.probabilities, multiple=several)
+        probabilities, folds = (project.artifacts.put_array(array)[0] for array in (honest, held_out.folds))
         ids = [task.id for task, _, _ in gold[control].train]
         kept[control] = {
             "version": version,

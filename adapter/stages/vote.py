@@ -67,7 +67,7 @@ def vote(project: Project, *, progress: Progress | None = None) -> VoteReport:
     spans = _spans(project, functions, controls)
     done = _Done()
     if spans:
-        engine = make_engine(project.engine)
+        engine = make_engine(project.engine, project.places)
         try:
             runs: dict[tuple[str, ...], EngineRun] = {}
             rows, seen = sum(span.hi - span.lo for span in spans), 0
@@ -137,6 +137,8 @@ def _store_votes(
     """Store a partition's columns, confidence first: where votes stand, all else does. Keep what it cost."""
     note: dict[str, Any] = project.store.projects.notes(project.name, SECONDS).get(SECONDS, {})
     for at, function in enumerate(functions):
+        if function.name in result.postponed:
+            continue
         column = (controls[function.name].name, function.name, function.version)
         if function.name in result.confidence:
             sure = np.asarray(result.confidence[function.name], np.float32)
@@ -167,7 +169,8 @@ def _store_faults(
 ) -> None:
     """Store a partition's faults, of each function the first hundred of this run."""
     for at, function in enumerate(functions):
-        done.failed[function.name] += int((result.votes[:, at] == FAULT).sum())
+        if function.name not in result.postponed:
+            done.failed[function.name] += int((result.votes[:, at] == FAULT).sum())
     done.stopped |= result.stopped
     kept = []
     for fault in result.faults:

@@ -23,6 +23,7 @@ from adapter.kinds import learned
 from adapter.label_studio.payloads import PredictRequest, PredictTask, task_key
 from adapter.ports import Floats
 from adapter.stages.evidence import Answers, prelabel
+from adapter.stages.interactive import suggestions
 from adapter.vocabulary import Fault, JsonObject, LabelSpace
 from adapter.web.host import NO_MODEL, ModelHost, Served
 from adapter.web.localize import localized
@@ -167,6 +168,8 @@ class Predictor:
             for place, task in enumerate(part):
                 if task.data is None:
                     self._fault(version, _shown(task), "the task has no 'data' object")
+                elif job.request.context and job.request.context.get("result"):
+                    results[place] = self._interactive(served, task, job.request.context)
                 elif served.bundle is not None and not self._is_blind(served, task):
                     try:
                         asked.append((results, place, localized(task.data, served.project), task))
@@ -181,6 +184,20 @@ class Predictor:
                 else:
                     self._fault(version, _shown(task), found)
         return answers
+
+    def _interactive(self, served: Served, task: PredictTask, context: JsonObject) -> Result:
+        """Answer a person at work: what they may want beside what they have drawn. Of a blind task no model speaks."""
+        assert task.data is not None
+        suggest = None
+        if served.bundle is not None and not self._is_blind(served, task):
+            suggest = served.bundle.suggest
+        try:
+            data = localized(task.data, served.project)
+            result, score = suggestions(served.project.space, data, context, suggest)
+        except Exception as error:  # one that cannot be answered must not end the service
+            self._fault(served.version, _shown(task), f"no suggestions: {_sentence(error)}")
+            return empty(served.version)
+        return {"result": result, "score": score, "model_version": served.version}
 
     def _predict(
         self, served: Served, asked: Sequence[tuple[list[Result], int, JsonObject, PredictTask]]

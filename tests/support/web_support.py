@@ -55,6 +55,12 @@ class FakeBundle:
             return {"spam": np.full((len(examples), 2), 7.0, np.float32)}
         return {"spam": np.array(rows, np.float32)}
 
+    def regions(self, examples: Sequence[Any]) -> dict[str, Any]:
+        return {}
+
+    def suggest(self, name: str, example: Any, drawn: Sequence[Any]) -> list[Any] | None:
+        return None
+
 
 @dataclass
 class Web:

@@ -158,7 +158,7 @@ def _failed(found: Strategy, error: BaseException) -> FunctionsError:
     return FunctionsError(
         f"the strategy '{found.name}' failed: {type(error).__name__}: {said}".rstrip(": "),
         where=where,
-        remedy="Mend it, or set `rank.strategy` to another, such as cluster-margin.",
+        remedy="Mend it, or set `rank.strategy` to another, such as random, until it is mended.",
     )
 
 

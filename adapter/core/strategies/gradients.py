@@ -68,9 +68,9 @@ def likeliest_error(p: Doubles, multiple: bool) -> Doubles:
 
 def gradient_seeds(errors: Doubles, vectors: Floats, count: int, draw: Draw) -> Ints:
     """Return at most `count` positions (each once): k-means++ seeds among the outer products of errors (n, k) and
-    vectors (n, d), the longest first. draw: weights (n,) to one position, with chances in proportion. No gradient at all
-    counts as picked from the start, as in scikit-activeml: a task whose label would change nothing is never drawn. Ends
-    early when every gradient left equals one that was picked."""
+    vectors (n, d), the longest first. draw: weights (n,) to one position, with chances in proportion. No gradient at
+    all counts as picked from the start, as in scikit-activeml: a task whose label would change nothing is never drawn.
+    Ends early when every gradient left equals one that was picked."""
     x = np.asarray(vectors, np.float64)
     squares = (errors**2).sum(axis=1) * (x**2).sum(axis=1)
     least = _SAME * squares.max(initial=0.0)

@@ -178,7 +178,10 @@ def tempered(p: Doubles, temperature: float) -> Doubles:
 
 def best_temperature(table: Doubles, own: Doubles) -> float:
     """Return the temperature that brings probabilities (m, k) nearest to people's labels (cross entropy), on cleanlab's
-    grid: the best of nine, then of the steps to its neighbours."""
+    grid: the best of nine, then of the steps to its neighbours.
+
+    cleanlab 2.9's own search, part of its `get_active_learning_scores`, counts labels that come as floats in the order
+    of their occurrence, so it fits the wrong ones; hence this one."""
     shares = _counts(table, own.shape[1])
     shares /= shares.sum(axis=1, keepdims=True)
 
