@@ -186,6 +186,18 @@ class Bundle:
         return bundle
 
 
+def folder_of(folder: Path, control: str, about: Mapping[str, Any]) -> Path | None:
+    """Return where a saved model keeps the backend of a control, if it is of this kind: same labels, fields, backend
+    and options. None otherwise, and for a damaged model."""
+    try:
+        document = _document(folder)
+    except ModelError:
+        return None
+    kept = document["controls"].get(control)
+    same = kept is not None and all(json.dumps(kept[part]) == json.dumps(about[part]) for part in sorted(PARTS))
+    return folder / document["folders"][control] if same else None
+
+
 def _document(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))

@@ -394,6 +394,18 @@ class Interactive(Protocol):
 
 
 @runtime_checkable
+class WarmStarting(Protocol):
+    """What a backend whose fits are long may also do: begin where the model before it ended."""
+
+    def warm_start(self, folder: Path) -> None:
+        """Take what a saved model of this kind, options and labels holds as the start of the next `fit`. Called before
+        it, on an unfitted backend, never in cross-validation. A model that does not fit is passed over in silence: the
+        fit then begins anew. Plain continuation generalises worse than a fresh start (Ash and Adams 2020, "On
+        Warm-Starting Neural Network Training"): shrink and perturb, or leave it."""
+        ...
+
+
+@runtime_checkable
 class Aligning(Protocol):
     """What a backend for pairs may also do, before any label: say how well the two parts of a pair fit together."""
 

@@ -31,7 +31,7 @@ class Gold:
 
 def train_job(project: Project, gold: Mapping[str, Gold], fades: Mapping[str, float]) -> TrainJob:
     """Return the training of all controls that `gold` names. fades: control to what weak labels weigh less by now."""
-    settings = project.settings
+    settings, current = project.settings, project.store.models.current(project.name)
     return TrainJob(
         controls=tuple(
             _control_job(project, c, gold[c.name], fades[c.name]) for c in project.learned if c.name in gold
@@ -43,6 +43,7 @@ def train_job(project: Project, gold: Mapping[str, Gold], fades: Mapping[str, fl
         folds=settings.flag.folds,
         seed=settings.train.seed,
         places=project.places,
+        previous=str(project.artifacts.get_folder(current.uri)) if current is not None else "",
     )
 
 

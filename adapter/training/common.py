@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from adapter.backend_loading import AnyBackend, build, costly, slow
+from adapter.bundle import folder_of
+from adapter.ports import WarmStarting
 from adapter.training.job import ControlJob, RegionJob, TrainJob
 from adapter.training.result import PROGRESS, write_json
 from adapter.vocabulary import JsonObject
@@ -54,6 +56,17 @@ def new_backend(job: TrainJob, control: ControlJob | RegionJob) -> AnyBackend:
     """Return an unfitted backend for a control. Raises BackendError."""
     path, options = backend_of(job, control)
     return build(path, control.fields, options, job.offered(control))
+
+
+def warmed(job: TrainJob, control: ControlJob | RegionJob) -> AnyBackend:
+    """Return an unfitted backend that begins where the model in use ended, if it is of a kind that does and that model
+    is of the same kind: same path, options and labels. Raises BackendError."""
+    backend = new_backend(job, control)
+    if job.previous and isinstance(backend, WarmStarting):
+        folder = folder_of(Path(job.previous), control.name, about(job, control))
+        if folder is not None:
+            backend.warm_start(folder)
+    return backend
 
 
 def is_slow(job: TrainJob, control: ControlJob) -> bool:

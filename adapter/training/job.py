@@ -107,7 +107,8 @@ class TrainJob:
     `policies.TrainPolicy`. folds: of cross-validation. marked: the controls of regions.
 
     places: what this machine and project offer to backends that ask for it by parameter name, see
-    `ports.BackendFactory`; no part of a model.
+    `ports.BackendFactory`; no part of a model. previous: folder of the model in use, for backends that begin there;
+    empty for none.
     """
 
     controls: tuple[ControlJob, ...]
@@ -118,6 +119,7 @@ class TrainJob:
     seed: int = 0
     marked: tuple[RegionJob, ...] = ()
     places: Mapping[str, Any] = field(default_factory=dict)
+    previous: str = ""
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -184,6 +186,7 @@ class TrainJob:
             "weak": self.weak,
             "folds": self.folds,
             "seed": self.seed,
+            "previous": self.previous,
             "places": {name: place for name, place in self.places.items() if name not in SECRET},
         }
         save_file(arrays, folder / "job.safetensors")

@@ -13,7 +13,7 @@ from adapter.backend_loading import ask, for_labels, load_factory
 from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError
 from adapter.ports import Backend, Floats
-from adapter.training.common import Steps, backend_of, is_slow, new_backend, seen, sha256
+from adapter.training.common import Steps, backend_of, is_slow, seen, sha256, warmed
 from adapter.training.job import ControlJob, TrainJob
 from adapter.training.validate import WEIGHTS, Trial, Weak, choose, cross_validate, joined, rival_of, sentence, trial
 
@@ -111,7 +111,7 @@ def _fit(
     used = weights > 0
     people = [example for example, use in zip(control.examples, used, strict=True) if use]
     examples, targets, mass = joined(people, control.targets[used], weights[used], weak)
-    backend = for_labels(new_backend(job, control), control.name)
+    backend = for_labels(warmed(job, control), control.name)
     backend.fit(examples, targets, weights=mass, multiple=control.multiple, seed=job.seed)
     gate = ask(backend, control.gate_examples, len(control.labels), control.name)
     steps.say(f"predicted the blind sample for '{control.name}'", 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapter.backend_loading import AnyBackend, ask_regions, for_regions
 from adapter.errors import BackendError
-from adapter.training.common import Steps, new_backend, seen, sha256
+from adapter.training.common import Steps, seen, sha256, warmed
 from adapter.training.job import RegionJob, TrainJob
 from adapter.vocabulary import JsonObject
 
@@ -40,7 +40,7 @@ def train_regions(job: TrainJob, control: RegionJob, steps: Steps) -> Found:
         )
     steps.say(f"training '{control.name}'")
     examples, regions = [control.examples[row] for row in rows], [control.regions[row] for row in rows]
-    backend = for_regions(new_backend(job, control), control.name)
+    backend = for_regions(warmed(job, control), control.name)
     backend.fit(examples, regions, labels=control.labels, weights=control.weights[rows], seed=job.seed)
     gate = ask_regions(backend, control.gate_examples, control.name)
     steps.say(f"asked '{control.name}' about the blind sample", 1)

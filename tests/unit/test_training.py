@@ -333,3 +333,34 @@ def test_weak_labels_stay_until_training_without_them_is_better_by_a_standard_er
     alone = Trial(0.0, 0.77, 0.6, 0.9, 0.3, 50)
     assert choose([alone, weak], "auto") is alone
     assert "no weak labels" in sentence([alone], alone, 0)
+
+
+WARM = """
+from backends.linear import Linear
+class Warm(Linear):
+    began = ""
+    def warm_start(self, folder):
+        type(self).began = (folder / "meta.json").exists() or bool(list(folder.iterdir()))
+        self.warm = str(folder)
+    def save(self, folder):
+        super().save(folder)
+        (folder / "began.txt").write_text(getattr(self, "warm", "cold"))
+"""
+
+
+def test_a_backend_that_can_begin_where_the_model_in_use_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "warm_backend.py").write_text(WARM)
+    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+
+    def began(previous: str, name: str, **options: Any) -> str:
+        work = job(control_job(12, gate=2))
+        work = replace(work, backend="warm_backend:Warm", previous=previous, options=options)
+        found = run(work, tmp_path / name, 120)
+        return next(found.bundle_folder.rglob("began.txt")).read_text()
+
+    assert began("", "first") == "cold"
+    first = tmp_path / "first" / "result" / "candidate"
+    assert began(str(first), "second").startswith(str(first))
+    assert began(str(first), "third", c=2.0) == "cold"  # other options, another kind of model
+    assert began(str(tmp_path / "nowhere"), "fourth") == "cold"
