@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from adapter.policies import (
     AgreementPolicy,
@@ -114,6 +114,15 @@ class BackendSettings(Section):
 
     path: str = "backends.linear:Linear"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Options are kept with every model, readable by whoever reads it."""
+        for name in options:
+            if name in ("llm_key", "api_key", "token", "password"):
+                raise ValueError(f"'{name}' is a secret: set HITL_LLM__API_KEY in the environment instead")
+        return options
 
 
 class LlmSettings(Section):

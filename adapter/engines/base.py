@@ -34,13 +34,15 @@ class Applied:
     """votes: int16 (n, m), index into the labels of the function's control, ABSTAIN (-1) or FAULT (-2); columns in the
     order of the functions. faults: by row, then function; at most 100 rows told per function, the rest in one more.
     seconds: spent in each function. stopped: functions given up because they hung or crashed too often. confidence:
-    function to float32 (n,) in 0..1, of those functions that said how sure they are at least once; 1 elsewhere."""
+    function to float32 (n,) in 0..1, of those functions that said how sure they are at least once; 1 elsewhere.
+    postponed: functions whose votes on these rows are not to be kept, since what they ask is down; ask them again."""
 
     votes: Votes
     faults: tuple[VoteFault, ...]
     seconds: Mapping[str, float]
     stopped: frozenset[str] = frozenset()
     confidence: Mapping[str, Floats] = field(default_factory=dict)
+    postponed: frozenset[str] = frozenset()
 
 
 class EngineRun(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from adapter.labeling.answers import ResourceFailed, answer_codes, read_answer, reason
 from adapter.labeling.bound import Bound, bound
-from adapter.labeling.declared import column, keywords, lookup, model_output, nearest, regex
+from adapter.labeling.declared import LlmRule, column, keywords, llm, lookup, model_output, nearest, regex
 from adapter.labeling.declared.rules import rules
 from adapter.labeling.discovery import check, control_of, discover
 from adapter.labeling.function import (
@@ -36,6 +36,7 @@ __all__ = [
     "Declared",
     "Example",
     "LabelingFunction",
+    "LlmRule",
     "Preprocessor",
     "ResourceFailed",
     "Rule",
@@ -49,6 +50,7 @@ __all__ = [
     "discover",
     "keywords",
     "labeling_function",
+    "llm",
     "lookup",
     "model_output",
     "nearest",

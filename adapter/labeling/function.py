@@ -27,10 +27,10 @@ LONGEST_NAME = 200
 class Declared:
     """A labeling function made by a call rather than written as code, readable in a table.
 
-    kind: `keywords`, `regex`, `lookup`, `column`, `nearest` or `model_output`. label: what it votes, empty where the
-    answer depends on the row (a lookup with several labels). fields: the task fields that it looks at. spec: all that
-    it is made of, plain JSON: the same spec gives the same votes, and its digest is the function's version. words: the
-    spec as a person reads it in a table.
+    kind: `keywords`, `regex`, `lookup`, `column`, `nearest`, `model_output` or `llm`. label: what it votes, empty where
+    the answer depends on the row (a lookup with several labels). fields: the task fields that it looks at. spec: all
+    that it is made of, plain JSON: the same spec gives the same votes, and its digest is the function's version. words:
+    the spec as a person reads it in a table.
     """
 
     kind: str

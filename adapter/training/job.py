@@ -118,7 +118,7 @@ class TrainJob:
     folds: int = 5
     seed: int = 0
     marked: tuple[RegionJob, ...] = ()
-    places: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, Any] = field(default_factory=dict, repr=False)
     previous: str = ""
 
     @property
