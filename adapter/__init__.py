@@ -6,4 +6,4 @@ votes are not yet good enough, and certifies the labels when they are.
 Importing this package connects to nothing and loads no heavy library.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -69,7 +69,7 @@ class TwoMethods:
         )
 
     def embed(self, examples: Sequence[JsonObject]) -> Floats | None:
-        """Return None: no vectors. Override it where there are some: then the order of tasks is spread over the data."""
+        """Return None: no vectors. Override it where there are some: the order of tasks then spreads over the data."""
         return None
 
     def fitted(self) -> dict[str, Any]:
