@@ -415,6 +415,15 @@ class Aligning(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparing(Protocol):
+    """What a backend may also do: learn from tasks without labels before it learns from those with."""
+
+    def prepare(self, examples: Sequence[JsonObject], *, seed: int = 0) -> None:
+        """Look at a sample of the pool. Called before `fit`, on an unfitted backend."""
+        ...
+
+
 class BackendFactory(Protocol):
     """What a dotted path names. A parameter with one of these names gets, where no option sets it: `media_root`,
     `cache_folder` (places of this machine), `llm_url`, `llm_key` (settings `llm`), `label_config` (the XML), `labels`

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
-import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,21 +13,18 @@ from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
+from backends.images import MAX_PIXELS, ImageReader
 from backends.options import need_fields, positive, refuse_unknown, whole
 
 NAME = "Pixels"
 OPTIONS = ("size", "c", "gamma", "landmarks", "max_pixels", "media_root")
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-MAX_BYTES = 32 * 1024 * 1024
-FILE_SCHEME = "hitl-file:"
 
 
 class Pixels:
     """Images made grey and `size` x `size`; logistic regression on their likeness to training images.
 
-    fields: task fields; the first one that holds an image counts. An image is a `data:` URI, or a file under
-    `media_root`: `hitl-file:<relative path>` or a plain path. Files elsewhere and web addresses are never opened. c:
-    inverse strength of regularisation. gamma: how fast likeness falls with distance. landmarks: most training images
+    fields: task fields; the first one that holds an image counts (`backends.images` says what is one). c: inverse
+    strength of regularisation. gamma: how fast likeness falls with distance. landmarks: most training images
     that others are compared with (Nystroem approximation of an RBF kernel, Williams and Seeger 2001). max_pixels:
     larger images are not decoded. Probabilities are calibrated as `backends.head` says.
     """
@@ -44,7 +37,7 @@ class Pixels:
         c: float = 100.0,
         gamma: float = 2.0,
         landmarks: int = 500,
-        max_pixels: int = 25_000_000,
+        max_pixels: int = MAX_PIXELS,
         media_root: str = "",
         **unknown: object,
     ) -> None:
@@ -55,7 +48,7 @@ class Pixels:
         self.gamma = positive(NAME, "gamma", gamma)
         self.landmarks = whole(NAME, "landmarks", landmarks, 2, 10_000)
         self.max_pixels = whole(NAME, "max_pixels", max_pixels, 1, 200_000_000)
-        self._root = Path(media_root).resolve() if media_root else None
+        self._reader = ImageReader(str(media_root), self.max_pixels)
         self._head: Head | None = None
         self._marks: Floats = np.empty((0, 0), np.float32)
         self._basis: Floats = np.empty((0, 0), np.float32)
@@ -128,8 +121,7 @@ class Pixels:
         readable = np.zeros(len(examples), bool)
         for row, example in enumerate(examples):
             for field in self.fields:
-                raw = self._bytes(example.get(field))
-                grey = self._grey(raw) if raw is not None else None
+                grey = self._grey(example.get(field))
                 if grey is not None:
                     grey = grey - grey.mean()
                     length = float(np.linalg.norm(grey))
@@ -137,51 +129,12 @@ class Pixels:
                     break
         return out, readable
 
-    def _grey(self, raw: bytes) -> Floats | None:
+    def _grey(self, value: object) -> Floats | None:
         from PIL import Image
 
-        try:
-            with Image.open(io.BytesIO(raw), formats=FORMATS) as image:  # reads the header only
-                if image.width * image.height > self.max_pixels:
-                    return None
-                image.draft("L", (self.size * 2, self.size * 2))
-                if "A" in image.getbands() or "transparency" in image.info:
-                    clear = image.convert("RGBA")
-                    image_ = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("L")
-                else:
-                    image_ = image.convert("L")
-                small = image_.resize(
-                    (self.size, self.size),
-                    Image.Resampling.BOX if image_.width > self.size else Image.Resampling.BILINEAR,
-                )
-                grey: Floats = np.asarray(small, np.float32).ravel() / 255.0
-                return grey
-        except Exception:  # a hostile image may raise anything; what cannot be read is a row of NaN
+        raw = self._reader.bytes_of(value)
+        image = self._reader.decode(raw, "L", self.size * 2) if raw is not None else None
+        if image is None:
             return None
-
-    def _bytes(self, value: object) -> bytes | None:
-        if not isinstance(value, str) or len(value) > 2 * MAX_BYTES:
-            return None
-        if value.startswith("data:"):
-            head, comma, body = value.partition(",")
-            if not comma:
-                return None
-            try:
-                if head.endswith(";base64"):
-                    return base64.b64decode(body, validate=False)
-                return urllib.parse.unquote_to_bytes(body)
-            except (binascii.Error, ValueError):
-                return None
-        return self._file(value.removeprefix(FILE_SCHEME))
-
-    def _file(self, name: str) -> bytes | None:
-        """Return a file's bytes if it lies under `media_root`, links followed, and is no larger than it may be."""
-        if self._root is None or not name or "\x00" in name:
-            return None
-        try:
-            path = (self._root / name).resolve()
-            if not path.is_relative_to(self._root) or not path.is_file() or path.stat().st_size > MAX_BYTES:
-                return None
-            return path.read_bytes()
-        except (OSError, RuntimeError, ValueError):
-            return None
+        way = Image.Resampling.BOX if image.width > self.size else Image.Resampling.BILINEAR
+        return np.asarray(image.resize((self.size, self.size), way), np.float32).ravel() / np.float32(255.0)

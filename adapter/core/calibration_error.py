@@ -2,7 +2,7 @@
 
 The expected calibration error (Naeini et al. 2015) sums |confidence - share right| over bins. Noise alone makes each
 term positive, so the plain sum is too high on few tasks (Broecker 2012; Kumar et al. 2019, "Verified Uncertainty
-Calibration", section 4): a perfect model has a plain error of .08 on 100 tasks in 10 bins. So the error here is
+Calibration", section 4): a perfect model shows a plain error of .07 to .11 on 100 tasks. So the error here is
 the size of a true deviation that would give the plain sum that was seen: simulated, along the deviations that were
 found, from none (Broecker and Smith 2007, consistency resampling) to as large as can be. Where half of the simulations
 lie below what was seen is the estimate, where 97.5 and 2.5 % do are the ends of the interval: a parametric bootstrap by

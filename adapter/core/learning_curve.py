@@ -1,6 +1,6 @@
 """Learning curves: accuracy against labels, fitted with what is not known told as an interval.
 
-An inverse power law with a floor (Figueroa, Zeng-Treitler, Kandula, Ngo 2012, section 2), shifted, since models hardly
+An inverse power law with a floor (Figueroa, Zeng-Treitler, Kandula, Ngo 2012), shifted, since models hardly
 learn from the first labels of a rare class: error(n) = floor + b (n + start)^-c. A posterior takes the place of their
 least squares: with some dozens of blind tasks a best fit is certain of a floor that the data say nothing about.
 """
@@ -20,8 +20,9 @@ LEAST_POINTS = 3
 LEAST_TASKS = 20
 """Blind tasks below which nothing is said."""
 SPREAD = 0.3
-"""Accuracy differs between training sets of one size n with about this times the variance error (1 - error) / n:
-.1 to .6 on ag_news, sms_spam and digits with linear models on 20 to 600 labels."""
+"""Accuracy differs between training sets of one size n with about this times the variance error (1 - error) / n.
+Measured with logistic regression over 10 seeds from 90 labels on: .07 to .54 on ag_news, .04 to .43 on sms_spam; about
+1 on ag_news with fewer."""
 OFF_LAW = 0.004
 """How far a real curve lies off its power law, as a standard deviation of accuracy."""
 REACH = 40.0
@@ -32,8 +33,7 @@ ERROR = (-1.3, 1.3)
 FLOOR = (0.0, 1.3)
 """Prior of the floor as a share of that error, logit."""
 RATE = (math.log(0.6), 0.5)
-"""Prior of the exponent, log: .2 to 1.6 at two standard deviations, as published curves have it (Hestness et al. 2017;
-Figueroa et al. 2012)."""
+"""Prior of the exponent, log: .2 to 1.6 at two standard deviations. A wide choice of ours."""
 START = (math.log(15.0), 1.5)
 """Prior of the start, log: 1 to 300 labels at two standard deviations."""
 
@@ -125,7 +125,7 @@ def measure(right: Doubles, inside: Doubles | None = None, outside: Doubles | No
     inside (n, p), outside (m, p): how far each agrees with one good model on these tasks, and on m random tasks without
     labels. That model's answers stand in for labels there, and the labelled tasks correct for its errors: unbiased
     whatever it is worth, and far more exact where it is good (prediction-powered inference: Angelopoulos, Duchi,
-    Zrnic 2023, sections 2 and 6, with a weight for each point).
+    Zrnic 2023, with a weight for each point).
 
     Tasks that are easy or hard for all models make accuracies rise and fall together; differences between points of
     one curve, and between two curves, are therefore known better than the accuracies. One task that all get right and

@@ -31,7 +31,7 @@ def posterior(
 
     log_likelihood: parameters (m, d) to (m,); minus infinity and NaN mean impossible. mean, deviation: (d,) of the
     priors. Weights are those of the mixture of all proposals. Source: Cornuet, Marin, Mira, Robert 2012 (adaptive
-    multiple importance sampling), with tempering as in Bugallo et al. 2017, section IV.
+    multiple importance sampling), with tempered weights for the next proposal.
     """
     rng = np.random.default_rng(seed)
     d = len(mean)

@@ -170,8 +170,8 @@ def _target(
 def _settled(
     standing: Standing, policy: StopPolicy, figures: dict[str, object], reasons: list[str], waits: list[str]
 ) -> None:
-    """Successive models agree: the mean of the last `window` kappas. Source: Bloodgood and Vijay-Shanker 2009, section
-    3 (threshold .99, mean of the last three)."""
+    """Successive models agree: the mean of the last `window` kappas. Source: Bloodgood and Vijay-Shanker 2009
+    (threshold .99, mean of the last three)."""
     assert policy.kappa is not None
     values = [one.kappa for one in standing.agreements]
     mean = float(np.mean(values)) if values else None

@@ -169,9 +169,13 @@ def _savings(project: Project, evidence: Evidence) -> Savings:
 
 
 def _headline(found: Savings) -> Saving:
-    """The saving at the present model, unless only the measured one shows something."""
+    """The saving at the present model, unless only the measured one can be told."""
     shown = (Said.SHOWN, Said.LOSS)
-    return found.measured if found.now.said not in shown and found.measured.said in shown else found.now
+    if found.now.said in shown:
+        return found.now
+    if found.measured.said in shown or (found.now.said is Said.UNKNOWN and found.measured.said is Said.NONE):
+        return found.measured
+    return found.now
 
 
 def _plain(saving: Saving) -> JsonObject:

@@ -12,8 +12,8 @@ from adapter.stages.consensus import METHOD_NOTE
 from adapter.stages.context import Project
 from adapter.stages.evidence import SKILL_NOTE, WEAK_NOTE, people_labels
 from adapter.stages.gates import last_outcomes, paused
-from adapter.stages.reports import Report
 from adapter.stages.progress import progress_line
+from adapter.stages.reports import Report
 from adapter.stages.train import TRAINING_NOTE, due
 from adapter.stages.weak_use import weak_uses
 from adapter.stages.window import left_in_budget, open_placements

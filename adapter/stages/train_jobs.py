@@ -10,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adapter.backend_loading import build
 from adapter.kinds import label_kind_of
-from adapter.ports import Floats
+from adapter.ports import Floats, Preparing
 from adapter.stages.context import Project
 from adapter.stages.evidence import group_of, people_labels, restored, tipped_by_model, weak_probabilities
 from adapter.training import ControlJob, RegionJob, TrainJob
-from adapter.vocabulary import Control, Task, Value
+from adapter.vocabulary import Control, JsonObject, Task, Value
 
+MOST_POOL = 5_000
+"""Most tasks without labels that a candidate sees."""
 MOST_WEAK = 20_000
 """Most weakly labelled tasks that a candidate sees: beyond it, they cost time and change little."""
 
@@ -86,7 +89,21 @@ def _control_job(project: Project, control: Control, gold: Gold, fade: float) ->
         fade=fade,
         backend=project.backend_of(control).path,
         options=dict(project.backend_of(control).options),
+        pool=_pool_sample(project, control),
     )
+
+
+def _pool_sample(project: Project, control: Control) -> tuple[JsonObject, ...]:
+    """Return tasks of the pool, drawn at random, for a backend that learns from them without labels; none for others.
+    They may be blind: nobody's label is looked at."""
+    conf = project.backend_of(control)
+    fields = control.fields or (control.field,)
+    if not isinstance(build(conf.path, fields, conf.options, project.offered(control)), Preparing):
+        return ()
+    free = np.flatnonzero(project.store.tasks.index(project.name).duplicate_of < 0)
+    if len(free) > MOST_POOL:
+        free = np.sort(np.random.default_rng(project.settings.train.seed).choice(free, MOST_POOL, replace=False))
+    return tuple(task.data for task in project.store.tasks.at(project.name, [int(seq) for seq in free]))
 
 
 def _region_job(project: Project, control: Control, gold: Gold) -> RegionJob:

@@ -12,7 +12,7 @@ import numpy as np
 
 from adapter.backend_loading import AnyBackend, build, costly, slow
 from adapter.bundle import folder_of
-from adapter.ports import WarmStarting
+from adapter.ports import Preparing, WarmStarting
 from adapter.training.job import ControlJob, RegionJob, TrainJob
 from adapter.training.result import PROGRESS, write_json
 from adapter.vocabulary import JsonObject
@@ -60,12 +60,15 @@ def new_backend(job: TrainJob, control: ControlJob | RegionJob) -> AnyBackend:
 
 def warmed(job: TrainJob, control: ControlJob | RegionJob) -> AnyBackend:
     """Return an unfitted backend that begins where the model in use ended, if it is of a kind that does and that model
-    is of the same kind: same path, options and labels. Raises BackendError."""
+    is of the same kind: same path, options and labels; and that has seen the pool, if it learns from that. Raises
+    BackendError."""
     backend = new_backend(job, control)
     if job.previous and isinstance(backend, WarmStarting):
         folder = folder_of(Path(job.previous), control.name, about(job, control))
         if folder is not None:
             backend.warm_start(folder)
+    if isinstance(control, ControlJob) and control.pool and isinstance(backend, Preparing):
+        backend.prepare(control.pool, seed=job.seed)
     return backend
 
 

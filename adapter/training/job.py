@@ -36,7 +36,8 @@ class ControlJob:
     targets (n, k) and weights (n,): of people's consensus. groups: one name a row, equal for duplicates. weak_targets
     (m, k): soft. gate_examples: what to predict for the gate; their labels stay with the parent. gate_groups: names of
     duplicate groups that must not be trained on, since the gate measures on them. fade: what weak labels' weight is
-    multiplied by, as they come to be worth less. backend, options: of its own; empty means the job's.
+    multiplied by, as they come to be worth less. backend, options: of its own; empty means the job's. pool: a sample of
+    the pool, without labels, for backends that learn from it first.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ControlJob:
     fade: float = 1.0
     backend: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    pool: tuple[JsonObject, ...] = ()
 
     def __post_init__(self) -> None:
         n, m, k = len(self.ids), len(self.weak_ids), len(self.labels)
@@ -142,7 +144,7 @@ class TrainJob:
             arrays[f"{number}.weights"] = np.ascontiguousarray(control.weights, np.float32)
             if control.weak_ids:
                 arrays[f"{number}.weak"] = np.ascontiguousarray(control.weak_targets, np.float32)
-            for part in (control.examples, control.weak_examples, control.gate_examples):
+            for part in (control.examples, control.weak_examples, control.gate_examples, control.pool):
                 lines.extend(json.dumps(dict(example), default=str) for example in part)
             controls.append(
                 {
@@ -155,6 +157,7 @@ class TrainJob:
                     "weak_ids": control.weak_ids,
                     "gate": len(control.gate_examples),
                     "gate_groups": control.gate_groups,
+                    "pool": len(control.pool),
                     "fade": control.fade,
                     "backend": control.backend,
                     "options": dict(control.options),
@@ -232,6 +235,7 @@ def _control(
         fade=float(one["fade"]),
         backend=str(one["backend"]),
         options=dict(one["options"]),
+        pool=examples(one["pool"]),
     )
 
 

@@ -120,7 +120,7 @@ def test_answers_without_labels_make_accuracies_more_exact_and_stay_unbiased() -
     rng = np.random.default_rng(7)
     plain, powered, claimed = [], [], []
     errors = np.array([0.3, 0.2, 0.1])
-    for _ in range(120):
+    for _ in range(300):
         right = answers(errors, 2080, rng)
         agree = np.where(right[:, 2:] > 0, right, 1 - right)  # two labels: both wrong is the same label
         few = right[:80]
@@ -130,7 +130,7 @@ def test_answers_without_labels_make_accuracies_more_exact_and_stay_unbiased() -
         claimed.append(found.noise[0, 0])
     assert np.mean(powered) == pytest.approx(0.7, abs=0.012)
     assert np.var(powered) < 0.7 * np.var(plain)
-    assert np.mean(claimed) == pytest.approx(np.var(powered), rel=0.4)
+    assert np.mean(claimed) == pytest.approx(np.var(powered), rel=0.35)
 
 
 def test_a_perfect_score_on_few_tasks_is_not_taken_for_certain() -> None:

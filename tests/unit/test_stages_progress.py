@@ -186,7 +186,7 @@ def test_parts_of_the_shadow_keep_copies_together_and_leave_tasks_to_measure_wit
     sizes = [len(part) for part in parts]
     assert sizes == sorted(sizes)
     assert max(sizes) == 64
-    assert sorted(set(sizes)) == [10, 20, 40, 64]
+    assert sorted(set(sizes)) == [20, 40, 64]
     for part in parts:
         inside = {groups[row] for row in part}
         assert not inside & {groups[row] for row in set(range(80)) - set(part.tolist())}
