@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from adapter.core import approximate
 from adapter.core.heldout import HeldOut
 from adapter.core.neighbours import NEAR, near_pairs, unit_rows
 from adapter.ports import Floats
@@ -171,7 +172,15 @@ def near_duplicates(
     `same_label` (with that neighbour): near duplicates with different labels mean that one of them is wrong, or the
     guideline unclear.
     """
-    first, second, similar = near_pairs(embeddings, threshold=threshold)
+    if len(embeddings) > approximate.EXACT:  # all pairs would take minutes, and time grows with their square
+
+        def rows_of(rows: Ints) -> Floats:
+            return embeddings[rows]
+
+        found = approximate.Neighbours.build(len(embeddings), rows_of, seed=0, exact=approximate.EXACT)
+        first, second, similar = found.near_pairs(rows_of, threshold=threshold)
+    else:
+        first, second, similar = near_pairs(embeddings, threshold=threshold)
     nearest: dict[int, tuple[float, int]] = {}
     count: dict[int, int] = {}
     for i, j, value in zip(first.tolist(), second.tolist(), similar.tolist(), strict=True):

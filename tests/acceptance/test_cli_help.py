@@ -18,7 +18,7 @@ from adapter.cli.root import app
 VERBS = (
     *("init", "doctor", "up", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push"),
     *("train", "model", "lf", "simulate", "demo", "web", "scheduler", "flags"),
-    *("kinds", "agreement", "gates", "gold", "review", "route", "people", "consensus"),
+    *("kinds", "agreement", "gates", "gold", "review", "route", "people", "consensus", "strategies", "progress"),
 )
 READING = (
     *("init", "doctor", "status", "attach", "ingest", "pull", "vote", "consolidate", "flag", "rank", "push", "train"),
@@ -28,6 +28,8 @@ READING = (
         "simulate",
         "kinds",
         "consensus",
+        "strategies",
+        "progress",
         "agreement",
         "gates",
         "route",

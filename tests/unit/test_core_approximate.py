@@ -162,3 +162,19 @@ class TestLargePools:
     def test_a_fetch_that_loses_rows_is_refused(self) -> None:
         with pytest.raises(ValueError, match="vectors for"):
             Neighbours.build(50, lambda rows: np.ones((len(rows) - 1, 4)), seed=0)
+
+
+def test_near_duplicates_among_very_many_labels_are_found_as_among_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    from adapter.core import approximate
+    from adapter.core.flagging import near_duplicates
+
+    random = np.random.default_rng(5)
+    vectors = random.standard_normal((3000, 32)).astype(np.float32)
+    copies = random.choice(3000, 80, replace=False)
+    vectors[copies[:40]] = vectors[copies[40:]] + 0.001 * random.standard_normal((40, 32)).astype(np.float32)
+    whole = near_duplicates(vectors)
+    monkeypatch.setattr(approximate, "EXACT", 500)
+    quick = near_duplicates(vectors)
+    assert {doubt.index for doubt in whole} == set(copies.tolist())
+    assert {doubt.index for doubt in quick} == set(copies.tolist())
+    assert {d.index: d.evidence["neighbour"] for d in quick} == {d.index: d.evidence["neighbour"] for d in whole}
