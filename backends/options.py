@@ -44,6 +44,15 @@ def positive(backend: str, name: str, value: object) -> float:
     return float(value)
 
 
+def one_of(backend: str, name: str, value: object, valid: Sequence[str]) -> str:
+    """Return `value` if it is one of these words; raise BackendError, naming the nearest one, otherwise."""
+    if not isinstance(value, str) or value not in valid:
+        raise BackendError(
+            f"option '{name}' of {backend} is {value!r}", where="backend.options", remedy=nearest(str(value), valid)
+        )
+    return value
+
+
 def span(backend: str, name: str, value: object, *, empty: bool = False) -> tuple[int, int]:
     """Return `value` as a pair 1 <= low <= high <= 8, or (0, 0) if it is empty and may be; raise BackendError
     otherwise."""

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from adapter.errors import BackendError, nearest
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
+from backends.device import device_of
 from backends.embedding import folder_of
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
 from backends.images import MAX_PIXELS, ImageReader
 from backends.options import positive, refuse_unknown, whole
 from backends.pairs_cross import CrossEncoder
-from backends.pairs_device import device_of
 from backends.pairs_pretrained import pretrained
 from backends.pairs_sides import kind_of, kinds_option, texts_of, two_fields
 from backends.pairs_small import KINDS, Kind

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from adapter.errors import BackendError
 from adapter.ports import Floats
+from backends.device import set_threads
 from backends.files import Arrays
-from backends.pairs_device import set_threads
 from backends.temperature import temperature_of
 from backends.transformer_training import held_rows
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
+from backends.device import set_threads
 from backends.files import Arrays
 from backends.images import ImageReader
-from backends.pairs_device import set_threads
 from backends.pairs_pretrained import ClipSides, Sentences
 from backends.pairs_sides import keys_of, read_side
 from backends.pairs_small import REFERENCE, DualEncoder, Kind, folds_of, log_ratio

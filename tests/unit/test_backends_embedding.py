@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 from adapter.errors import BackendError, ModelError
 from backends import embedding
 from backends.embedding import Embedding
-from backends.vectors import MERGE_FROM, Remembered, VectorFolder, key_of
+from backends.vectors import Remembered
 
 TEXTS = ["a cat sat on the mat", "a kitten sat on a rug", "interest rates rose again"]
-
-
-def vectors(n: int, start: int = 0) -> dict[bytes, np.ndarray]:
-    return {key_of("m", str(i)): np.full(4, i, np.float32) for i in range(start, start + n)}
 
 
 def test_alike_in_meaning_is_near() -> None:
@@ -53,7 +48,7 @@ def test_a_text_is_computed_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert sorted(asked) == ["once upon a time", "the end"]
     backend.embed(examples)
     monkeypatch.setattr(embedding, "_remembered", Remembered())  # as another process would
-    embedding._vector_folder.cache_clear()
+    embedding.vector_folder.cache_clear()
     again = Embedding(("text",), cache_folder=str(tmp_path)).embed(examples)
     assert len(asked) == 2
     assert np.allclose(first, again)
@@ -79,44 +74,38 @@ def test_options_are_checked() -> None:
         Embedding(("text",), batchsize=3)
     with pytest.raises(BackendError, match="whole number"):
         Embedding(("text",), batch_size=0)
+    with pytest.raises(BackendError, match="Did you mean 'int8'"):
+        Embedding(("text",), speed="int4")
+    with pytest.raises(BackendError, match="CPU only"):
+        embedding._quantised(None, "cuda")
 
 
-def test_memory_keeps_the_most_recently_used() -> None:
-    memory = Remembered(3)
-    memory.put(vectors(3))
-    keys = list(vectors(4))
-    memory.get([keys[0]])
-    memory.put(vectors(1, start=3))
-    assert set(memory.get(keys)) == {keys[0], keys[2], keys[3]}
+@pytest.mark.parametrize(("speed", "near"), [("bf16", 0.999), ("int8", 0.93)])
+def test_quicker_vectors_are_near_the_exact_ones_and_never_taken_for_them(
+    speed: str, near: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = [{"text": text} for text in TEXTS]
+    exact = Embedding(("text",), cache_folder=str(tmp_path), device="cpu").embed(examples)
+    quick = Embedding(("text",), speed=speed, cache_folder=str(tmp_path), device="cpu")
+    vectors = quick.embed(examples)
+    assert not np.array_equal(vectors, exact)
+    assert (vectors * exact).sum(axis=1).min() > near
+    monkeypatch.setattr(embedding, "_remembered", Remembered())
+    embedding.vector_folder.cache_clear()
+    assert np.array_equal(quick.embed(examples), vectors)
+    assert np.array_equal(Embedding(("text",), cache_folder=str(tmp_path), device="cpu").embed(examples), exact)
+    quick.fit(examples, np.eye(2, dtype=np.float32)[[0, 0, 1]], weights=np.ones(3, np.float32), multiple=False, seed=0)
+    (tmp_path / "model").mkdir()
+    quick.save(tmp_path / "model")
+    with pytest.raises(ModelError, match="another transformer"):
+        Embedding(("text",), device="cpu").load(tmp_path / "model")
 
 
-def test_a_folder_of_vectors_survives_its_process_and_damage(tmp_path: Path) -> None:
-    folder = VectorFolder(tmp_path)
-    folder.put(vectors(3))
-    folder.put(vectors(2, start=3))
-    assert len(VectorFolder(tmp_path)) == 5
-    next(tmp_path.glob("*.keys.npy")).write_bytes(b"cut")
-    left = VectorFolder(tmp_path)
-    assert 0 < len(left) < 5
-    for key, vector in left.get(vectors(5)).items():
-        assert np.array_equal(vector, vectors(5)[key])
-
-
-def test_many_parts_become_one(tmp_path: Path) -> None:
-    folder = VectorFolder(tmp_path)
-    for i in range(MERGE_FROM):
-        folder.put(vectors(2, start=2 * i))
-    VectorFolder(tmp_path)
-    assert len(list(tmp_path.glob("*.keys.npy"))) == 1
-    assert len(VectorFolder(tmp_path)) == 2 * MERGE_FROM
-    assert len(folder.get(vectors(2 * MERGE_FROM))) == 2 * MERGE_FROM
-
-
-def test_threads_share_one_folder(tmp_path: Path) -> None:
-    folder = VectorFolder(tmp_path)
-    threads = [threading.Thread(target=folder.put, args=(vectors(3, start=3 * i),)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(VectorFolder(tmp_path)) == 12
+def test_a_half_sized_cache_gives_the_vectors_it_gave_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = Embedding(("text",), cache_folder=str(tmp_path), cache_half=True)
+    examples = [{"text": text} for text in TEXTS]
+    first = backend.embed(examples)
+    assert next(tmp_path.glob("*.vectors.npy")).stat().st_size < 3 * 384 * 2 + 200
+    monkeypatch.setattr(embedding, "_remembered", Remembered())
+    assert np.array_equal(backend.embed(examples), first)
+    assert np.abs(first - Embedding(("text",)).embed(examples)).max() < 1e-3
