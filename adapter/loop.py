@@ -317,4 +317,8 @@ class LoopRunner:
 
 def _figures(report: Mapping[str, Any]) -> dict[str, Any]:
     """The short, telling part of a report, for a log line."""
-    return {key: value for key, value in report.items() if isinstance(value, int | str) and value not in (0, "", False)}
+    return {
+        key: value
+        for key, value in report.items()
+        if isinstance(value, int | str) and value not in (0, "", False) and key not in ("project", "event")
+    }

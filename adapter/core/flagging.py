@@ -167,7 +167,8 @@ def near_duplicates(
 ) -> list[Doubt]:
     """Return one Doubt for each row that has a near duplicate, naming the nearest one.
 
-    embeddings: (n, d). Two rows are near duplicates from cosine similarity `threshold` on; the search is exact. score
+    embeddings: (n, d). Two rows are near duplicates from cosine similarity `threshold` on; beyond
+    `approximate.EXACT` rows the search may miss a few. score
     is the similarity. Evidence: `neighbour` (row), `similarity`, `count` of near duplicates, and with labels (n,)
     `same_label` (with that neighbour): near duplicates with different labels mean that one of them is wrong, or the
     guideline unclear.

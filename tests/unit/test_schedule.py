@@ -58,7 +58,8 @@ class Stages:
         return stage
 
     def mapping(self) -> dict[str, Callable[..., Any]]:
-        found = {verb: self(verb) for verb in default_stages() if verb not in ("due", "stop_training")}
+        left = ("due", "stop_training", "measure_progress")
+        found = {verb: self(verb) for verb in default_stages() if verb not in left}
         return {**found, "due": lambda project: self.reason, "stop_training": self._stop}
 
     def _stop(self, project: Any) -> None:
@@ -254,6 +255,34 @@ def test_training_starts_when_due(runner: LoopRunner, stages: Stages, logs: io.S
     assert "25 new annotations" in logs.getvalue()
 
 
+def test_what_labels_bring_is_measured_after_a_training(store: Store, stages: Stages, ticks: Monotonic) -> None:
+    told: list[bool] = []
+
+    def measure(project: Any, *, stop: threading.Event) -> dict[str, int]:
+        told.append(stop.is_set())
+        return {"measured": 1}
+
+    add_task(store)
+    mapping = {**stages.mapping(), "measure_progress": measure}
+    runner = LoopRunner(fake_project(store), mapping, monotonic=ticks)
+    stages.reason = "25 new annotations"
+    assert runner.train()
+    assert told == [False]
+    stages.errors["train"] = FunctionsError("no")
+    runner.train()
+    assert told == [False]  # not after one that failed
+
+
+def test_a_report_that_names_its_project_is_logged_when_it_changes(
+    runner: LoopRunner, stages: Stages, logs: io.StringIO
+) -> None:
+    add_task(runner.project.store)
+    for outcome in ("pass", "fail", "pass"):
+        stages.reports["flag"] = {"project": "spam", "event": "?", "outcome": outcome}
+        assert runner.flag()
+    assert logs.getvalue().count("outcome") == 2
+
+
 def test_a_training_that_was_asked_for_runs_once(runner: LoopRunner, stages: Stages, store: Store) -> None:
     store.projects.note("spam", TRAIN_REQUESTED, "2025-01-01T00:00:00+00:00")
     runner.train()
@@ -340,7 +369,8 @@ def test_every_default_stage_is_there() -> None:
     import importlib
 
     for verb in default_stages():
-        module = "train" if verb in ("due", "stop_training") else verb
+        elsewhere = {"due": "train", "stop_training": "train", "measure_progress": "progress_shadow"}
+        module = elsewhere.get(verb, verb)
         assert callable(getattr(importlib.import_module(f"adapter.stages.{module}"), verb)), verb
 
 
