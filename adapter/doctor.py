@@ -146,9 +146,7 @@ def model_finding(project: Project) -> Finding:
     try:
         for control in (*project.learned, *project.marked):
             conf = project.backend_of(control)
-            made = build(
-                conf.path, control.fields or project.space.fields[:1], conf.options, project.offered(control)
-            )
+            made = build(conf.path, control.fields or project.space.fields[:1], conf.options, project.offered(control))
             _ = for_labels(made, control.name) if control in project.learned else for_regions(made, control.name)
             paths[conf.path] = None
     except HitlError as error:

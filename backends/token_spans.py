@@ -17,6 +17,7 @@ import numpy.typing as npt
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
+from backends.device import device_of
 from backends.files import damaged, read_model, write_model
 from backends.head import Head
 from backends.options import need_fields
@@ -27,7 +28,7 @@ from backends.token_spans_windows import cut, windows
 from backends.token_spans_words import Place, encode, flat, words_of
 from backends.transformer_encoder import FOLDER, Encoder, by_length, saved_encoder
 from backends.transformer_options import TuningOptions
-from backends.transformer_training import Tuned, device_of, fine_tune, freeze, held_rows
+from backends.transformer_training import Tuned, fine_tune, freeze, held_rows
 
 NAME = "TokenSpans"
 MAX_CHARS = 100_000
@@ -189,7 +190,7 @@ class TokenSpans:
         cut(encoder)
         self.options.use_threads()
         self._head, self._labels = head, labels
-        self._encoder = encoder.to(device_of(self.options.device, NAME))
+        self._encoder = encoder.to(device_of(NAME, self.options.device))
 
     def _text(self, example: JsonObject) -> str | None:
         """Return the text that spans are counted in; lone surrogates become question marks, one for one."""

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
+from backends.device import device_of
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
 from backends.options import need_fields
@@ -26,7 +27,7 @@ from backends.text import text_of
 from backends.transformer_encoder import FOLDER, Encoder, saved_encoder
 from backends.transformer_options import TuningOptions
 from backends.transformer_tops import FROZEN_C, START_C, Top
-from backends.transformer_training import Tuned, device_of, fine_tune, freeze, held_rows
+from backends.transformer_training import Tuned, fine_tune, freeze, held_rows
 
 NAME = "Transformer"
 PREDICT_BATCH = 32
@@ -139,4 +140,4 @@ class Transformer:
         if head.coef.shape[0] != encoder.dimensions:
             raise damaged(folder, NAME, f"a head for {head.coef.shape[0]} numbers on states of {encoder.dimensions}")
         self.options.use_threads()
-        self._head, self._encoder = head, encoder.to(device_of(self.options.device, NAME))
+        self._head, self._encoder = head, encoder.to(device_of(NAME, self.options.device))

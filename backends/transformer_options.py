@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from adapter.errors import BackendError, nearest
+from backends.device import device_of
 from backends.options import positive, refuse_unknown, whole
 from backends.transformer_encoder import LONGEST, Encoder, pretrained
-from backends.transformer_training import DEVICES, Recipe, device_of
+from backends.transformer_training import DEVICES, Recipe
 
 RATE, RATE_AT = 1e-4, 384
 """Learning rate of a transformer with so many dimensions; Adam's best one falls as a model gets wider (Yang et al.
@@ -110,7 +111,7 @@ class TuningOptions:
 
     def encoder(self, where: str) -> Encoder:
         """Return the transformer to start from, on its device. Raises BackendError."""
-        device = device_of(self.device, where)
+        device = device_of(where, self.device)
         self.use_threads()
         return pretrained(self.model, self.max_tokens, download=self.download, where=where).to(device)
 

@@ -37,6 +37,8 @@ HEAD_RATE = 10.0
 """How many times faster than the transformer the layer on top learns."""
 BUCKET = 50
 """Batches in whose examples like lengths are put together."""
+AT_ONCE = {"cpu": 2048, "cuda": 16384}
+"""Tokens that a gradient is computed for at once: attention with dropout keeps length x length numbers for each."""
 DEVICES = ("auto", "cpu", "cuda")
 
 _training = threading.Lock()  # torch's generator, from which dropout is drawn, belongs to the process
@@ -117,7 +119,7 @@ def fine_tune(
                 for start in range(0, len(batches), recipe.accumulate):
                     part = batches[start : start + recipe.accumulate]
                     size = recipe.batch_size * len(part)  # the last, smaller batch pulls less
-                    for rows in part:
+                    for rows in sliced(part, lengths, AT_ONCE[device.type]):
                         with torch.autocast(device.type, dtype=half, enabled=half is not None):
                             loss = loss_of(rows) / size
                         scaler.scale(loss).backward()
@@ -159,6 +161,15 @@ def fine_tune(
     return Tuned(epoch, best, tuple(losses))
 
 
+def sliced(batches: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """Yield the rows of batches in slices of at most `most` tokens, padding counted, or one row: their gradients sum to
+    those of the whole, for less memory."""
+    for rows in batches:
+        size = max(1, most // max(lengths[row] for row in rows))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+
 def _half(device: str) -> Any:
     """Return the short number type that a device multiplies faster in than in float32; None if it has none."""
     import torch
@@ -192,18 +203,6 @@ def held_rows(keys: Sequence[str], strata: Sequence[Any], seed: int, least: int 
     kept = {key for key, out in zip(keys, held, strict=True) if not out}
     held &= np.asarray([key not in kept for key in keys], bool)  # a duplicate whose twin has a rare label
     return np.asarray(held, bool)
-
-
-def device_of(name: str, where: str) -> str:
-    """Return the device for an option `device`. Raises BackendError where `cuda` is asked for and there is none."""
-    import torch
-
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise BackendError(
-            "option 'device' is 'cuda', but torch finds no CUDA here", where=where, remedy="Set it to `auto` or `cpu`."
-        )
-    return "cuda" if there and name != "cpu" else "cpu"
 
 
 def freeze(encoder: Any, layers: int, where: str) -> None:

@@ -16,6 +16,11 @@ NAMES = (
     "functions_python",
     "functions_dask",
     "label_model",
+    "embedding",
+    "ranking",
+    "rerank",
+    "alignment",
+    "llm",
 )
 
 

@@ -271,7 +271,7 @@ def register(app: typer.Typer) -> None:
             "hitl simulate --data spam.csv --label-config spam.xml --gold label --annotators 0.98,0.95,0.85",
             "hitl simulate --data spam.csv --label-config spam.xml --gold label --platform label-studio --json -",
             "hitl simulate --data spam.csv --label-config spam.xml --gold label --strategy margin,typiclust --seeds 10",
-            "hitl simulate ... --seeds 10 --metric f1:spam --jobs 2 --plot curves.png",
+            "hitl simulate --data spam.csv --label-config spam.xml --gold label --seeds 10 --jobs 2 --plot curves.png",
         )
     )(simulate)
     app.command(epilog=examples("hitl demo", "hitl demo --annotators 3"))(demo)

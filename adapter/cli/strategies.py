@@ -13,9 +13,7 @@ def strategies(context: typer.Context, as_json: JsonOption = False) -> None:
     from adapter.core.strategies import describe, needs_of
     from adapter.policies import RankPolicy
 
-    rows = [
-        {"name": one.name, "picks": one.reason, "needs": needs_of(one), "source": one.source} for one in describe()
-    ]
+    rows = [{"name": one.name, "picks": one.reason, "needs": needs_of(one), "source": one.source} for one in describe()]
     policy = RankPolicy()
     if as_json:
         print_json({"strategies": rows, "default": policy.strategy, "cold_start": policy.cold_start})

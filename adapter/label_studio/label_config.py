@@ -8,7 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from adapter.errors import LabelConfigError, UnsupportedControl
-from adapter.kinds import kinds
+from adapter.kinds import kind_of, kinds
+from adapter.kinds.base import RegionKind
 from adapter.label_studio.config_controls import controls_of
 from adapter.label_studio.config_xml import (
     is_control,
@@ -23,6 +24,7 @@ from adapter.vocabulary import LabelSpace
 __all__ = [
     "config_digest",
     "data_fields",
+    "marks_regions",
     "parse_label_config",
     "read_label_config",
     "require_served",
@@ -68,6 +70,14 @@ def require_served(space: LabelSpace, *, where: str = "label config") -> None:
         where=where,
         remedy=f"Add at least one that is: {', '.join(tags)}.",
     )
+
+
+def marks_regions(xml: str) -> bool:
+    """Whether people mark regions with this label config; not with one that cannot be read."""
+    try:
+        return any(isinstance(kind_of(control.kind), RegionKind) for control in parse_label_config(xml).controls)
+    except (LabelConfigError, UnsupportedControl):
+        return False
 
 
 def read_label_config(path: Path) -> LabelSpace:

@@ -30,11 +30,14 @@ _UNPRINTABLE = re.compile(r"[^ -~]")
 
 
 class PredictTask(NamedTuple):
-    """A task to predict. key: our id, if the task carries it. data: None if the task is malformed."""
+    """A task to predict. key: our id, if the task carries it. data: None if the task is malformed. drafts, predictions:
+    as sent, of an interactive call those of the person who asks, and all that are stored."""
 
     platform_id: int | None
     key: str | None
     data: JsonObject | None
+    drafts: object = None
+    predictions: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ def _task(item: object) -> PredictTask:
     data = item.get("data")
     if not isinstance(data, dict):
         return PredictTask(_id(item.get("id")), None, None)
-    return PredictTask(_id(item.get("id")), task_key(data.get(TASK_KEY_FIELD)), data)
+    key = task_key(data.get(TASK_KEY_FIELD))
+    return PredictTask(_id(item.get("id")), key, data, item.get("drafts"), item.get("predictions"))
 
 
 def task_key(value: object) -> str | None:

@@ -12,6 +12,7 @@ import httpx
 from adapter.errors import PlatformRejected, nearest
 from adapter.label_studio import assign, imports, parse
 from adapter.label_studio.client import Client, server_time
+from adapter.label_studio.label_config import marks_regions
 from adapter.label_studio.listing import chunks_of_values, condition, pages
 from adapter.label_studio.mark import Mark, advance
 from adapter.ports import (
@@ -334,14 +335,17 @@ class LabelStudioPlatform:
 
     def ensure_backend(self, project_id: int, url: str, title: str, user: str, password: str) -> ConnectedBackend:
         """Connect our ML backend with Basic auth, or renew it. Raises PlatformRejected when it does not answer."""
-        before = self.project(project_id).model_version
-        body = {
+        there = self.project(project_id)
+        before = there.model_version
+        body: dict[str, Any] = {
             "url": url,
             "project": project_id,
             "title": title,
             "auth_method": "BASIC_AUTH",
             "basic_auth_user": user,
             "basic_auth_pass": password,
+            # Its page offers to ask while a person draws; off until the person turns it on.
+            "is_interactive": marks_regions(there.label_config),
         }
         mine = sorted((one for one in self.backends(project_id) if _same(one.url, url)), key=lambda one: one.id)
         for one in mine[1:]:

@@ -55,7 +55,8 @@ def split_gold(
                 )
             value = _gold_value(control, row.data[column], f"{data}, line {row.line}")
             rest = {key: item for key, item in row.data.items() if key != column}
-            draw = int(hashlib.sha256(f"{seed}:{content_digest(rest)}".encode()).hexdigest()[:8], 16) / 2**32
+            content = content_digest(rest, {"id"})
+            draw = int(hashlib.sha256(f"{seed}:{content}".encode()).hexdigest()[:8], 16) / 2**32
             if draw < test_share:
                 test.append((rest, value))
                 continue

@@ -81,7 +81,7 @@ def _further(
     if control.object_tag == "Text" and isinstance(text, str):
         found += [(region, False) for region in spread(text, drawn)]
     if suggest is not None:
-        found += [(region, True) for region in suggest(control.name, data, drawn) or ()]
+        found += [(region, True) for region in _dicts(suggest(control.name, data, drawn))]
     seen = list(cast(Sequence[Region], drawn))
     for region, of_model in found[:MOST_SUGGESTED]:
         try:

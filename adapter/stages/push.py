@@ -45,8 +45,8 @@ def push(project: Project, *, connect: bool = False) -> PushReport:
         pushed, note = _top_up(project, platform_id)
     else:
         _order_by_score(project, there)
+    asked, flagged = ask_again(project)  # first: what is opened again gets its pre-label too
     prelabelled, version = prelabel_open(project, there)
-    asked, flagged = ask_again(project)
     return PushReport(
         pushed=pushed,
         reconciled=reconciled,

@@ -8,25 +8,24 @@ A blind task's result is the one of a task that could not be predicted, so nobod
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
 import structlog
 
 from adapter.errors import HitlError
-from adapter.kinds import learned
 from adapter.label_studio.payloads import PredictRequest, PredictTask, task_key
-from adapter.ports import Floats
 from adapter.stages.evidence import Answers, prelabel
 from adapter.stages.interactive import suggestions
-from adapter.vocabulary import Fault, JsonObject, LabelSpace
+from adapter.vocabulary import Fault, JsonObject
+from adapter.web.checks import Configs, forgiving, require_probabilities, sentence, shown
 from adapter.web.host import NO_MODEL, ModelHost, Served
 from adapter.web.localize import localized
+from adapter.web.visits import Visits, ids_of, page_of
 
 BATCH = 64
 """Most tasks in one call of the model. A larger request is cut, and others go between its parts."""
@@ -35,7 +34,6 @@ MOST_WAITING = 20_000
 MOST_KEYS = 200_000
 FOREIGN_S = 10.0
 """Seconds for which a task that the ledger does not know is not looked up again."""
-MOST_CONFIGS = 32
 
 Result = dict[str, Any]
 ToldFault = Callable[[str, Fault], None]
@@ -73,7 +71,8 @@ class Predictor:
         self._count = threading.Lock()
         self._keys: dict[int, str] = {}
         self._foreign: dict[int, float] = {}
-        self._configs: dict[tuple[str, bytes], str] = {}
+        self._configs = Configs()
+        self._visits = Visits()
         self._thread = threading.Thread(target=self._run, name=f"web-predict-{name}", daemon=True)
         self._thread.start()
 
@@ -161,42 +160,55 @@ class Predictor:
         for job, part in parts:
             results = [empty(version) for _ in part]
             answers.append(results)
-            differs = self._labels_differ(served, job.request.label_config)
+            differs = self._configs.differ(served.project.space, job.request.label_config)
             if differs:
                 self._fault(version, None, differs)
                 continue
             for place, task in enumerate(part):
                 if task.data is None:
-                    self._fault(version, _shown(task), "the task has no 'data' object")
-                elif job.request.context and job.request.context.get("result"):
+                    self._fault(version, shown(task), "the task has no 'data' object")
+                elif job.request.context and isinstance(job.request.context.get("result"), list):
                     results[place] = self._interactive(served, task, job.request.context)
                 elif served.bundle is not None and not self._is_blind(served, task):
                     try:
                         asked.append((results, place, localized(task.data, served.project), task))
                     except RecursionError:
-                        self._fault(version, _shown(task), "the task's data is nested too deeply")
+                        self._fault(version, shown(task), "the task's data is nested too deeply")
         if asked and served.bundle is not None:
             for (results, place, _, task), found in zip(asked, self._predict(served, asked), strict=True):
                 if found is None:
-                    self._fault(version, _shown(task), "the model gave no probabilities for this task")
+                    self._fault(version, shown(task), "the model gave no probabilities for this task")
                 elif not isinstance(found, str):
                     results[place] = {"result": found[0], "score": found[1], "model_version": version}
                 else:
-                    self._fault(version, _shown(task), found)
+                    self._fault(version, shown(task), found)
         return answers
 
     def _interactive(self, served: Served, task: PredictTask, context: JsonObject) -> Result:
-        """Answer a person at work: what they may want beside what they have drawn. Of a blind task no model speaks."""
+        """Answer a person at work: what they may want beside what they have drawn. Of a blind task no model speaks. A
+        list without items is the page's too, when the last one was removed: a whole pre-label would land on it."""
         assert task.data is not None
         suggest = None
         if served.bundle is not None and not self._is_blind(served, task):
-            suggest = served.bundle.suggest
+            suggest = forgiving(served.bundle.suggest, partial(self._fault, served.version, shown(task)))
         try:
-            data = localized(task.data, served.project)
-            result, score = suggestions(served.project.space, data, context, suggest)
+            page = page_of(task, served.version)
+            drawn = ids_of(context["result"]) - page.shown
+            visit = self._visits.of(task.platform_id, drawn | page.own, time.monotonic())
+            result, score = suggestions(
+                served.project.space,
+                localized(task.data, served.project),
+                context,
+                suggest,
+                page=page.items,
+                known=visit.drawn | visit.given | page.shown | page.own,
+                given=visit.given | page.shown,
+            )
         except Exception as error:  # one that cannot be answered must not end the service
-            self._fault(served.version, _shown(task), f"no suggestions: {_sentence(error)}")
+            self._fault(served.version, shown(task), f"no suggestions: {sentence(error)}")
             return empty(served.version)
+        visit.drawn |= drawn - visit.given
+        visit.given |= ids_of(result)
         return {"result": result, "score": score, "model_version": served.version}
 
     def _predict(
@@ -208,20 +220,20 @@ class Predictor:
             return self._call(served, examples)
         except Exception as error:
             if len(examples) == 1:
-                return [_sentence(error)]
+                return [sentence(error)]
         found: list[tuple[list[JsonObject], float] | str | None] = []
         for example in examples:  # one example that the model cannot bear must not cost the others their pre-labels
             try:
                 found += self._call(served, [example])
             except Exception as error:
-                found.append(_sentence(error))
+                found.append(sentence(error))
         return found
 
     def _call(self, served: Served, examples: list[JsonObject]) -> list[tuple[list[JsonObject], float] | str | None]:
         assert served.bundle is not None
         space = served.project.space
         probabilities = served.bundle.predict(examples)
-        _check(space, probabilities, len(examples))
+        require_probabilities(space, probabilities, len(examples))
         answers = Answers(probabilities, served.bundle.regions(examples))
         return [prelabel(space, answers, row) for row in range(len(examples))]
 
@@ -260,19 +272,6 @@ class Predictor:
         self._keys.update(found)
         self._foreign.update(dict.fromkeys(unknown - found.keys(), now + FOREIGN_S))
 
-    def _labels_differ(self, served: Served, config: str) -> str:
-        """Return how Label Studio's label config differs from ours, empty if it does not: what is valid is its say."""
-        space = served.project.space
-        if not config or config == space.config:
-            return ""
-        key = (space.digest, hashlib.sha256(config.encode()).digest())
-        known = self._configs.get(key)
-        if known is None:
-            if len(self._configs) >= MOST_CONFIGS:
-                self._configs.clear()
-            known = self._configs[key] = _difference(space, config)
-        return known
-
     def _fault(self, version: str, task_id: str | None, message: str) -> None:
         self._told_fault(self._name, Fault("model", version, "predict", task_id, message))
 
@@ -289,45 +288,3 @@ def _deliver(jobs: Sequence[_Job]) -> None:
         jobs[0].loop.call_soon_threadsafe(set_results)
     except RuntimeError:
         log.debug("the server ended before its last answers")
-
-
-def _check(space: LabelSpace, probabilities: dict[str, Floats], n: int) -> None:
-    """Refuse what no backend may return, before it becomes a wrong pre-label. Raises ValueError."""
-    for control in learned(space):
-        answer = probabilities.get(control.name)
-        shape = (n, len(control.labels))
-        if answer is None:
-            continue
-        if np.shape(answer) != shape:
-            raise ValueError(f"the model returned shape {np.shape(answer)} for '{control.name}', expected {shape}")
-        if np.isinf(answer).any() or (answer < -1e-6).any() or (answer > 1 + 1e-6).any():
-            raise ValueError(f"the model returned numbers outside 0..1 for '{control.name}'")
-
-
-def _difference(space: LabelSpace, config: str) -> str:
-    from adapter.label_studio.label_config import parse_label_config
-
-    try:
-        served = parse_label_config(config)
-    except HitlError as error:
-        return f"Label Studio's label config cannot be served: {error}"
-    except Exception as error:  # XML from outside: whatever the parser stumbles over, it is not ours
-        return f"Label Studio's label config cannot be read ({type(error).__name__})"
-
-    def essence(of: LabelSpace) -> set[tuple[str, str, str, bool, frozenset[str]]]:
-        return {(c.name, c.kind, c.to_name, c.multiple, frozenset(c.labels)) for c in of.controls}
-
-    if essence(served) == essence(space):
-        return ""
-    return "Label Studio's label config has other controls or labels than ours. Give both the same one."
-
-
-def _sentence(error: Exception) -> str:
-    return str(error) if isinstance(error, HitlError) else f"{type(error).__name__}: {error}"
-
-
-def _shown(task: PredictTask) -> str | None:
-    """The task's name in a fault: our key, or Label Studio's id."""
-    if task.key is not None:
-        return task.key
-    return None if task.platform_id is None else f"ls-{task.platform_id}"

@@ -25,7 +25,7 @@ def live_app(
 ) -> App:
     """Return an App with the project `live` on this server. rows: of its pool, or a folder with files. The caller
     closes it."""
-    place = folder / "config"
+    place, port = folder / "config", free_port()
     place.mkdir()
     (place / "live.xml").write_text(config, encoding="utf-8")
     data: dict[str, Any] = {"path": str(rows)}
@@ -34,7 +34,7 @@ def live_app(
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     project = {
         "name": "live",
-        "title": folder.name[:40],
+        "title": f"{folder.name[:40]} {port}",
         "label_config": str(place / "live.xml"),
         "data": data,
         "labeling_functions": "none",
@@ -46,7 +46,7 @@ def live_app(
             home=folder / "home",
             config=place,
             projects={"live": ProjectSettings.model_validate(project)},
-            web={"port": free_port()},
+            web={"port": port},
         ),
         platform=LabelStudioPlatform(server.url, server.token),
     )

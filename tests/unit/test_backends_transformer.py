@@ -25,7 +25,7 @@ from backends.head import Head
 from backends.transformer import Transformer
 from backends.transformer_options import TuningOptions
 from backends.transformer_tops import Top
-from backends.transformer_training import bucketed, held_rows
+from backends.transformer_training import bucketed, held_rows, sliced
 
 SPAM = ["win a free phone now", "free cash prize click", "claim your free voucher today", "cheap pills free delivery"]
 HAM = [
@@ -181,6 +181,12 @@ def test_batches_hold_every_row_once_and_like_lengths_together() -> None:
     firsts = [lengths[batch[0]] for batch in batches[:20]]
     assert firsts != sorted(firsts), "short ones do not come first"
     assert bucketed([], 4, np.random.default_rng(0)) == []
+
+
+def test_long_texts_are_learned_in_slices_that_fit_in_memory() -> None:
+    lengths = [10, 20, 50, 50, 90, 300]
+    found = [list(rows) for rows in sliced([[0, 1, 2, 3], [4, 5]], lengths, 100)]
+    assert found == [[0, 1], [2, 3], [4], [5]]
 
 
 def test_frozen_layers_stay_as_they_are(model: str) -> None:

@@ -165,7 +165,7 @@ def test_a_project_that_was_just_bound_is_found_at_once(web: Web) -> None:
     assert web.predict(visible(web, "spam"), project="70.1")[0]["result"]
 
 
-@pytest.mark.parametrize("params", [None, {}, {"context": None}, {"context": {"result": []}, "login": None}, "x"])
+@pytest.mark.parametrize("params", [None, {}, {"context": None}, {"context": {"result": "all"}, "login": None}, "x"])
 def test_params_in_any_shape_are_tolerated(web: Web, params: Any) -> None:
     assert web.predict(visible(web, "spam"), params=params)[0]["result"]
 

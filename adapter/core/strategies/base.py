@@ -31,7 +31,7 @@ Bools = npt.NDArray[np.bool_]
 
 MARK = "__hitl_strategy__"
 """Attribute of a declared function that holds its `Strategy`."""
-_MODULES = ("measures", "typical", "gradients", "committee", "multiannotator", "rare", "alignment", "density")
+_MODULES = ("measures", "typical", "gradients", "committee", "multiannotator", "rare", "alignment", "density", "design")
 
 
 class Unable(Exception):

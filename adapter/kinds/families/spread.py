@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 
 from adapter.vocabulary import JsonObject
 
 MOST = 200
 """Suggestions for one span: a single letter occurs thousands of times, and a page full of them helps nobody."""
 LONGEST_TEXT = 1_000_000
+LONGEST_WORDS = 1_000
 
 
 def spread(text: str, drawn: Sequence[JsonObject]) -> list[JsonObject]:
-    """Return spans for the other places of the newest drawn span's words, with its labels.
+    """Return spans for the other places of the newest drawn span's words, with its labels, in reading order.
 
     text: of the whole document. drawn: regions with offsets in characters, the newest last. A place counts when the
-    letters are the same, capitals too, and it starts and ends where words do if the span itself does; it overlaps
-    nothing that is drawn. Spans that name paragraphs or elements of a page are not spread: their offsets count within
-    one.
+    letters are the same, capitals too (white space around them is no part of the words), and it starts and ends where
+    words do if the span itself does; it overlaps nothing that is drawn. Spans that name paragraphs or elements of a
+    page are not spread: their offsets count within one.
     """
     if not drawn or len(text) > LONGEST_TEXT:
         return []
@@ -26,32 +28,65 @@ def spread(text: str, drawn: Sequence[JsonObject]) -> list[JsonObject]:
     place = _extent(newest, len(text))
     if place is None or not newest.get("labels"):
         return []
-    start, end = place
-    words = text[start:end]
-    if not words.strip():
+    start, end = _trimmed(text, *place)
+    if not 0 < end - start <= LONGEST_WORDS:
         return []
-    taken = sorted(extent for region in drawn if (extent := _extent(region, len(text))) is not None)
-    before = r"(?<!\w)" if words[0].isalnum() and not (start and _word(text[start - 1])) else ""
-    after = r"(?!\w)" if words[-1].isalnum() and not (end < len(text) and _word(text[end])) else ""
+    taken = _merged(extent for region in drawn if (extent := _extent(region, len(text))) is not None)
+    starts = [one[0] for one in taken]
     found: list[JsonObject] = []
-    for match in re.finditer(before + re.escape(words) + after, text):
-        here = match.span()
-        if any(here[0] < other[1] and other[0] < here[1] for other in taken):
+    for here, there in _places(text, start, end):
+        after = bisect_left(starts, there)  # the first that is drawn behind this place
+        if after and taken[after - 1][1] > here:
             continue
-        found.append(
-            {
-                "labels": list(newest["labels"]),
-                "value": {"start": here[0], "end": here[1], "text": match.group()},
-                "score": 1.0,
-            }
-        )
+        value = {"start": here, "end": there, "text": text[here:there]}
+        found.append({"labels": list(newest["labels"]), "value": value, "score": 1.0})
         if len(found) == MOST:
             break
     return found
 
 
-def _word(letter: str) -> bool:
-    return letter.isalnum() or letter == "_"
+def _places(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the words that stand at [start, end) stand, none over another."""
+    words = text[start:end]
+    opens, closes = _opens(text, start), _closes(text, end)
+    at = text.find(words)
+    while at >= 0:
+        behind = at + len(words)
+        fits = (not opens or _opens(text, at)) and (not closes or _closes(text, behind))
+        if fits:
+            yield at, behind
+        at = text.find(words, behind if fits else at + 1)
+
+
+def _opens(text: str, start: int) -> bool:
+    """Whether a word starts there: a letter with none before it."""
+    return _letter(text[start]) and (start == 0 or not _letter(text[start - 1]))
+
+
+def _closes(text: str, end: int) -> bool:
+    return _letter(text[end - 1]) and (end == len(text) or not _letter(text[end]))
+
+
+def _letter(sign: str) -> bool:
+    """Whether a sign is part of a word; accents and vowel signs of their own are."""
+    return sign.isalnum() or sign == "_" or unicodedata.category(sign).startswith("M")
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    words = text[start:end]
+    start += len(words) - len(words.lstrip())
+    return start, start + len(words.strip())
+
+
+def _merged(extents: Iterator[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return what the extents cover, in order and apart from each other."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(extents):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
 
 
 def _extent(region: JsonObject, length: int) -> tuple[int, int] | None:

@@ -1,0 +1,460 @@
+"""Checks that every backend for regions (spans of text, boxes on images) passes, for authors of backends. Each is a
+plain function; a broken rule raises AssertionError that says which.
+
+    material = RegionMaterial(factory=Mine, fields=("text",), kind="spans", labels=("PER",), examples=[...],
+                              regions=[[...], ...], unreadable={}, empty={"text": ""})
+    for check in CHECKS:
+        check(material, empty_folder)
+
+With pytest: parametrize over `CHECKS` and give `tmp_path` as the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from adapter.backend_loading import make
+from adapter.errors import BackendError, ModelError
+from adapter.ports import BackendFactory, Floats, Interactive, RegionBackend
+from adapter.vocabulary import JsonObject
+
+CLOSE = 1e-4
+"""Difference of scores, and of places in their own units, up to which two answers count as the same."""
+SHOWN = 0.5
+"""Score from which a region counts as found."""
+Answers = list[list[JsonObject] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionMaterial:
+    """What the checks work with: a factory, and real examples that it can learn something from.
+
+    kind: `spans` (value start, end) or `boxes` (value x, y, width, height in percent). labels: of the control; each has
+    a region in 5 examples or more. examples: 20 or more. regions: those of each example, as `adapter.kinds.base.Region`
+    has them, at least with `labels` and `value`. unreadable: an example that the backend cannot read (a missing field,
+    a broken file). empty: an example in which there is nothing to find. learnable: F1 that it reaches on the examples
+    that it was trained on, where a region is found if one with the same label shares `iou` of its extent.
+    """
+
+    factory: BackendFactory
+    fields: tuple[str, ...]
+    kind: Literal["spans", "boxes"]
+    labels: tuple[str, ...]
+    examples: Sequence[JsonObject]
+    regions: Sequence[Sequence[JsonObject]]
+    unreadable: JsonObject
+    empty: JsonObject
+    options: Mapping[str, Any] = field(default_factory=dict)
+    learnable: float = 0.8
+    iou: float = 0.5
+    _kept: list[RegionBackend] = field(default_factory=list, repr=False)
+
+    def new(self) -> RegionBackend:
+        """Return an unfitted backend."""
+        return cast(RegionBackend, make(self.factory, self.fields, self.options))
+
+    def fitted(self, *, seed: int = 0) -> RegionBackend:
+        """Return a backend that is fitted to the examples."""
+        backend = self.new()
+        backend.fit(self.examples, self.regions, labels=self.labels, weights=_ones(self.examples), seed=seed)
+        return backend
+
+    def shared(self) -> RegionBackend:
+        """Return a backend that is fitted once for all checks that only ask it."""
+        if not self._kept:
+            self._kept.append(self.fitted())
+        return self._kept[0]
+
+
+def _ones(examples: Sequence[object]) -> Floats:
+    return np.ones(len(examples), np.float32)
+
+
+def _refused(action: Callable[[], object]) -> BackendError | None:
+    try:
+        action()
+    except BackendError as error:
+        return error
+    return None
+
+
+def check_answers_regions(material: RegionMaterial, folder: Path) -> None:
+    """It says of itself that it answers with regions, before and after it is fitted."""
+    backend = material.new()
+    assert isinstance(backend, RegionBackend), "it lacks a method or the attribute `answers`"
+    assert backend.answers == "regions", 'a backend for regions has the attribute answers = "regions"'
+
+
+def check_regions(material: RegionMaterial, folder: Path) -> None:
+    """Each example gets a list of plain, valid regions of known labels with scores in 0..1; no examples give no
+    lists."""
+    backend = material.shared()
+    answers = backend.predict(material.examples)
+    assert isinstance(answers, list), "predict must return a list"
+    assert len(answers) == len(material.examples), "one list of regions an example"
+    for example, found in zip(material.examples, answers, strict=True):
+        assert found is not None, "an example that can be read got None"
+        for region in found:
+            check_region(material, example, region)
+    assert backend.predict([]) == [], "no examples must give no lists"
+
+
+def check_region(material: RegionMaterial, example: JsonObject, region: JsonObject) -> None:
+    """One region is plain JSON, has one known label, a score in 0..1, and a place inside its object."""
+    assert json.loads(json.dumps(region)) == dict(region), f"{region}: no plain JSON"
+    labels, value, score = region.get("labels"), region.get("value"), region.get("score")
+    assert isinstance(labels, list), f"{region}: `labels` must be a list"
+    assert len(labels) == 1, f"{region}: a region has one label"
+    assert labels[0] in material.labels, f"{region}: unknown label"
+    assert isinstance(score, float), f"{region}: `score` must be a float"
+    assert 0.0 <= score <= 1.0, f"{region}: a score outside 0..1"
+    assert isinstance(value, dict), f"{region}: `value` must be an object"
+    if material.kind == "spans":
+        _valid_span(material, example, value)
+    else:
+        _valid_box(region, value)
+
+
+def _valid_span(material: RegionMaterial, example: JsonObject, value: JsonObject) -> None:
+    for name in ("start", "end"):
+        assert type(value.get(name)) is int, f"{value}: {name} must be a whole number"
+    start, end = int(value["start"]), int(value["end"])
+    text = next((example[name] for name in material.fields if isinstance(example.get(name), str)), "")
+    assert 0 <= start < end <= len(text), f"{value}: outside the text of {len(text)} characters"
+    marked = text[start:end]
+    assert marked == marked.strip(), f"{value}: a span begins or ends with white space"
+    assert value.get("text", marked) == marked, f"{value}: `text` is not what stands there"
+
+
+def _valid_box(region: JsonObject, value: JsonObject) -> None:
+    for name in ("x", "y", "width", "height", "rotation"):
+        number = value.get(name, 0 if name == "rotation" else None)
+        assert isinstance(number, int | float), f"{value}: {name} must be a number"
+        assert np.isfinite(number), f"{value}: {name} is not finite"
+    x, y, width, height = (float(value[name]) for name in ("x", "y", "width", "height"))
+    assert width > 0, f"{value}: no width"
+    assert height > 0, f"{value}: no height"
+    inside = x >= -CLOSE and y >= -CLOSE and x + width <= 100 + CLOSE and y + height <= 100 + CLOSE
+    assert inside, f"{value}: outside the image (units are percent)"
+    envelope = region.get("envelope")
+    assert isinstance(envelope, dict), "a box needs an `envelope`"
+    for name in ("original_width", "original_height"):
+        size = envelope.get(name)
+        assert type(size) is int, f"{envelope}: {name} must be a whole number of pixels"
+        assert size > 0, f"{envelope}: {name} must be a whole number of pixels"
+
+
+def check_learns(material: RegionMaterial, folder: Path) -> None:
+    """It finds what it was shown, and says the same of an example alone as of it among others."""
+    backend = material.shared()
+    answers = backend.predict(material.examples)
+    value = f1(material, answers)
+    assert value >= material.learnable, f"F1 {value:.2f} on its own training examples"
+    for row in range(min(5, len(answers))):
+        alone = backend.predict([material.examples[row]])
+        assert _same(alone, answers[row : row + 1]), "an example alone gets other regions than among others"
+
+
+def f1(material: RegionMaterial, answers: Answers) -> float:
+    """Return the F1 of the regions with a score from .5 against the material's, matched greedily by their overlap."""
+    hits = found_count = due_count = 0
+    for due, found in zip(material.regions, answers, strict=True):
+        shown = [region for region in found or [] if region["score"] >= SHOWN]
+        pairs = sorted(
+            (
+                (-overlap(material.kind, one, other), i, j)
+                for i, one in enumerate(due)
+                for j, other in enumerate(shown)
+                if list(one["labels"]) == list(other["labels"])
+            ),
+        )
+        left, right = set(range(len(due))), set(range(len(shown)))
+        for minus, i, j in pairs:
+            if -minus >= material.iou and i in left and j in right:
+                left.discard(i)
+                right.discard(j)
+        hits += len(due) - len(left)
+        due_count += len(due)
+        found_count += len(shown)
+    return 2 * hits / max(due_count + found_count, 1)
+
+
+def overlap(kind: str, a: JsonObject, b: JsonObject) -> float:
+    """Return intersection over union of two regions of one kind."""
+    sides = [("start", None)] if kind == "spans" else [("x", "width"), ("y", "height")]
+    common = size_a = size_b = 1.0
+    for start, length in sides:
+        (a0, a1), (b0, b1) = (_side(one["value"], start, length) for one in (a, b))
+        common *= max(0.0, min(a1, b1) - max(a0, b0))
+        size_a *= a1 - a0
+        size_b *= b1 - b0
+    return common / max(size_a + size_b - common, 1e-12)
+
+
+def _side(value: Mapping[str, Any], start: str, length: str | None) -> tuple[float, float]:
+    low = float(value[start])
+    return low, (float(value["end"]) if length is None else low + float(value[length]))
+
+
+def _same(one: Answers, other: Answers) -> bool:
+    """Return whether two answers hold the same regions; doubtful ones at the brink of being told may come or go."""
+    for left, right in zip(one, other, strict=True):
+        if (left is None) != (right is None):
+            return False
+        for here, there in ((left or [], right or []), (right or [], left or [])):
+            sure = [region for region in here if region["score"] >= 0.05 + CLOSE]
+            if not all(any(_alike(region, twin) for twin in there) for region in sure):
+                return False
+    return True
+
+
+def _alike(a: JsonObject, b: JsonObject) -> bool:
+    numbers = [name for name in a["value"] if isinstance(a["value"][name], int | float)]
+    return (
+        list(a["labels"]) == list(b["labels"])
+        and abs(a["score"] - b["score"]) <= CLOSE
+        and all(abs(a["value"][name] - b["value"].get(name, np.inf)) <= 100 * CLOSE for name in numbers)
+    )
+
+
+def check_repeatable(material: RegionMaterial, folder: Path) -> None:
+    """Same input and seed, same model; fitting again starts from scratch."""
+    first = material.shared().predict(material.examples)
+    again = material.fitted()
+    assert _same(first, again.predict(material.examples)), "same input and seed, another model"
+    half = len(material.examples) // 2
+    again.fit(
+        material.examples[:half],
+        material.regions[:half],
+        labels=material.labels,
+        weights=_ones(material.examples[:half]),
+        seed=5,
+    )
+    again.fit(material.examples, material.regions, labels=material.labels, weights=_ones(material.examples), seed=0)
+    assert _same(first, again.predict(material.examples)), "a second fit remembers the first"
+
+
+def check_weights(material: RegionMaterial, folder: Path) -> None:
+    """An example without weight has no influence, whatever its regions say."""
+    weights = _ones(material.examples)
+    cut = len(weights) // 5
+    weights[:cut] = 0.0
+    silenced = [[] if row < cut else regions for row, regions in enumerate(material.regions)]
+    one, other = material.new(), material.new()
+    one.fit(material.examples, material.regions, labels=material.labels, weights=weights, seed=0)
+    other.fit(material.examples, silenced, labels=material.labels, weights=weights, seed=0)
+    same = _same(one.predict(material.examples), other.predict(material.examples))
+    assert same, "regions of examples without weight change the model"
+
+
+def check_nothing_to_learn(material: RegionMaterial, folder: Path) -> None:
+    """Without a single region, or with nothing that can be read, there is nothing to learn: BackendError, with a
+    remedy."""
+    none: list[list[JsonObject]] = [[] for _ in material.examples]
+    unreadable = [material.unreadable] * len(material.examples)
+    for examples, regions, what in ((material.examples, none, "no region"), (unreadable, material.regions, "no text")):
+        backend = material.new()
+        error = _refused(_fitting(backend, examples, regions, material.labels))
+        assert error is not None, f"{what} in any example, yet it was fitted"
+        assert error.remedy, "the error has no remedy"
+
+
+def _fitting(
+    backend: RegionBackend,
+    examples: Sequence[JsonObject],
+    regions: Sequence[Sequence[JsonObject]],
+    labels: Sequence[str],
+) -> Callable[[], None]:
+    return lambda: backend.fit(examples, regions, labels=labels, weights=_ones(examples), seed=0)
+
+
+def check_unreadable(material: RegionMaterial, folder: Path) -> None:
+    """An example that it cannot read is None, harms no other, and is passed over in training; one with nothing in it
+    is an empty list, or at least no error."""
+    backend = material.new()
+    examples = [material.unreadable, material.empty, *material.examples]
+    regions = [material.regions[0], [], *material.regions]
+    backend.fit(examples, regions, labels=material.labels, weights=_ones(examples), seed=0)
+    answers = backend.predict([material.examples[0], material.unreadable, material.empty, material.examples[1]])
+    assert answers[1] is None, "an example that cannot be read must be None"
+    assert answers[0] is not None, "an example that cannot be read harms its neighbours"
+    assert answers[3] is not None, "an example that cannot be read harms its neighbours"
+    assert answers[2] is not None, "an example with nothing in it can be read all the same"
+    assert not [region for region in answers[2] if region["score"] >= SHOWN], "it finds something where nothing is"
+    assert backend.predict([material.unreadable]) == [None], "an example that cannot be read keeps its place"
+
+
+def check_unseen_label(material: RegionMaterial, folder: Path) -> None:
+    """A label without a region is allowed, and not found."""
+    backend = material.new()
+    labels = (*material.labels, "never seen")
+    backend.fit(material.examples, material.regions, labels=labels, weights=_ones(material.examples), seed=0)
+    shown = [
+        region for found in backend.predict(material.examples) for region in found or [] if region["score"] >= SHOWN
+    ]
+    assert shown, "with a label more than was seen, it finds nothing any more"
+    assert not [region for region in shown if region["labels"] == ["never seen"]], "it finds what it never saw"
+
+
+def check_embeddings(material: RegionMaterial, folder: Path) -> None:
+    """Vectors are (n, d) float32 of length 1 (0 where nothing is known), the same for the same example; or there are
+    none."""
+    vectors = material.shared().embed([*material.examples, material.examples[0], material.unreadable])
+    if vectors is None:
+        return
+    assert vectors.ndim == 2, "vectors must have shape (n, d)"
+    assert len(vectors) == len(material.examples) + 2, "one vector an example"
+    assert vectors.dtype == np.float32, "vectors must be float32"
+    assert np.isfinite(vectors).all(), "vectors must be finite"
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert (np.isclose(lengths, 1.0, atol=1e-3) | (lengths == 0)).all(), "vectors must have length 1, or 0"
+    assert np.allclose(vectors[0], vectors[-2], atol=1e-4), "the same example has two vectors"
+    assert not vectors[-1].any(), "an example that cannot be read must have the zero vector"
+
+
+def check_saved(material: RegionMaterial, folder: Path) -> None:
+    """What was saved says the same after loading; there is no pickle; a copy saved from what was loaded is the same,
+    byte for byte."""
+    backend = material.shared()
+    place, copy = _saved(backend, folder / "model"), folder / "copy"
+    loaded = material.new()
+    loaded.load(place)
+    assert _same(backend.predict(material.examples), loaded.predict(material.examples)), "loaded, it is another"
+    before, after = backend.embed(material.examples), loaded.embed(material.examples)
+    assert (before is None) == (after is None), "loaded, it has vectors where it had none, or lost them"
+    if before is not None and after is not None:
+        assert np.allclose(before, after, atol=1e-5), "loaded, its vectors are others"
+    for path in place.rglob("*"):
+        known = path.suffix in (".json", ".safetensors", ".npy", ".txt")
+        assert path.is_dir() or known, f"{path.name}: no known format"
+        assert path.is_dir() or not _pickled(path), f"{path.name} looks like a pickle"
+    _saved(loaded, copy)
+    assert _content(place) == _content(copy), "saved again, the files are others"
+
+
+def _pickled(path: Path) -> bool:
+    """Return whether a file begins like a pickle; the length that safetensors begin with may do so by chance, but then
+    comes JSON."""
+    start = path.read_bytes()[:9]
+    return start[:1] == b"\x80" and start[8:] != b"{"
+
+
+def _content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def _saved(backend: RegionBackend, place: Path) -> Path:
+    place.mkdir()
+    backend.save(place)
+    return place
+
+
+def check_damaged(material: RegionMaterial, folder: Path) -> None:
+    """Missing, cut or foreign files raise ModelError."""
+    backend = material.shared()
+    empty = folder / "empty"
+    empty.mkdir()
+    _refuses(material, empty, "an empty folder")
+    for number, name in enumerate(sorted(_content(_saved(backend, folder / "whole")))):
+        for how in ("gone", "cut", "foreign"):
+            place = _saved(backend, folder / f"{number}-{how}")
+            path = place / name
+            whole = path.read_bytes()
+            if how == "gone":
+                path.unlink()
+            else:
+                path.write_bytes(whole[: len(whole) // 2] if how == "cut" else b'{"format": 1}')
+            _refuses(material, place, f"'{name}' {how}")
+
+
+def _refuses(material: RegionMaterial, place: Path, what: str) -> None:
+    try:
+        material.new().load(place)
+    except ModelError:
+        return
+    except Exception as error:
+        raise AssertionError(f"{what}: {type(error).__name__} instead of ModelError") from error
+    raise AssertionError(f"{what}: it was loaded all the same")
+
+
+def check_not_fitted(material: RegionMaterial, folder: Path) -> None:
+    """Asked before it is fitted, it raises BackendError."""
+    backend = material.new()
+    assert _refused(lambda: backend.predict(material.examples[:1])) is not None, "an unfitted backend predicts"
+
+
+def check_options(material: RegionMaterial, folder: Path) -> None:
+    """An option that it does not have raises BackendError that names it."""
+    options = {**material.options, "no_such_option": 1}
+    error = _refused(lambda: make(material.factory, material.fields, options))
+    assert error is not None, "an unknown option was accepted"
+    assert "no_such_option" in str(error), "the error does not name the option"
+
+
+def check_threads(material: RegionMaterial, folder: Path) -> None:
+    """Several threads may ask at once: a web server does."""
+    backend = material.shared()
+    expected = backend.predict(material.examples)
+    wrong: list[str] = []
+
+    def asks() -> None:
+        try:
+            for _ in range(3):
+                if not _same(backend.predict(material.examples), expected):
+                    wrong.append("another answer")
+        except Exception as error:  # a thread's error would be lost
+            wrong.append(f"{type(error).__name__}: {error}")
+
+    threads = [threading.Thread(target=asks) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong, f"asked from several threads: {wrong[0]}"
+
+
+def check_suggestions(material: RegionMaterial, folder: Path) -> None:
+    """A backend that answers while a person works (`ports.Interactive`) gives valid regions, none of them drawn
+    already; others pass."""
+    backend = material.shared()
+    if not isinstance(backend, Interactive):
+        return
+    for example, regions in list(zip(material.examples, material.regions, strict=True))[:5]:
+        for drawn in ([], list(regions[:1]), list(regions)):
+            for region in backend.suggest(example, drawn, material.labels):
+                check_region(material, example, region)
+                repeated = [one for one in drawn if overlap(material.kind, one, region) > 0.9]
+                assert not repeated, f"{region}: drawn already"
+    assert backend.suggest(material.unreadable, [], material.labels) == [], "nothing can be suggested there"
+
+
+CHECKS: tuple[Callable[[RegionMaterial, Path], None], ...] = (
+    check_answers_regions,
+    check_regions,
+    check_learns,
+    check_repeatable,
+    check_weights,
+    check_nothing_to_learn,
+    check_unreadable,
+    check_unseen_label,
+    check_embeddings,
+    check_saved,
+    check_damaged,
+    check_not_fitted,
+    check_options,
+    check_threads,
+    check_suggestions,
+)
+"""All checks, in the order of the Protocol."""
