@@ -41,7 +41,7 @@ class Metric:
 def decided(answers: Floats, *, multiple: bool, required: bool = True) -> Bools:
     """Return (n, k) which labels the probabilities stand for: the first of the greatest, or, with several, each of at
     least .5 (and the likeliest of a required control). None in a row of NaN."""
-    known = np.isfinite(answers).all(axis=1)
+    known: Bools = np.asarray(np.isfinite(answers).all(axis=1), bool)
     clean = np.where(known[:, None], answers, 0.0)
     best = np.zeros(clean.shape, bool)
     best[np.arange(len(clean)), clean.argmax(axis=1)] = True
@@ -49,8 +49,8 @@ def decided(answers: Floats, *, multiple: bool, required: bool = True) -> Bools:
     if multiple:
         chosen = clean >= 0.5
         if required:
-            chosen |= best & ~chosen.any(axis=1)[:, None]
-    return np.asarray(chosen & known[:, None])
+            chosen |= best & ~np.asarray(chosen.any(axis=1), bool)[:, None]
+    return np.asarray(chosen & known[:, None], bool)
 
 
 def parse_metric(text: str, labels: Sequence[str]) -> Metric:
