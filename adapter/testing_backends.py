@@ -10,7 +10,6 @@ With pytest: parametrize over `CHECKS` and give `tmp_path` as the folder.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from adapter.backend_loading import for_labels, make
-from adapter.errors import BackendError, ModelError
 from adapter.ports import Backend, BackendFactory, Floats
+from adapter.testing_checks import check_damaged, check_not_fitted, check_options, content, pickled, refused
 from adapter.vocabulary import JsonObject
 
 CLOSE = 1e-6
@@ -53,6 +52,10 @@ class Material:
         """Return an unfitted backend."""
         return for_labels(make(self.factory, self.fields, self.options), "material")
 
+    def ready(self) -> Backend:
+        """Return a fitted backend."""
+        return self.fitted()
+
     def targets(self) -> Floats:
         """Return one-hot targets (n, k)."""
         return np.asarray(np.eye(self.classes)[np.asarray(self.labels)], np.float32)
@@ -66,14 +69,6 @@ class Material:
 
 def _ones(material: Material) -> Floats:
     return np.ones(len(material.examples), np.float32)
-
-
-def _refused(action: Callable[[], object]) -> BackendError | None:
-    try:
-        action()
-    except BackendError as error:
-        return error
-    return None
 
 
 def _proper(probabilities: Floats, shape: tuple[int, ...], what: str) -> None:
@@ -165,7 +160,7 @@ def check_one_class(material: Material, folder: Path) -> None:
     targets = np.zeros((len(material.examples), material.classes), np.float32)
     targets[:, 0] = 1.0
     backend, weights = material.new(), _ones(material)
-    error = _refused(lambda: backend.fit(material.examples, targets, weights=weights, multiple=False, seed=0))
+    error = refused(lambda: backend.fit(material.examples, targets, weights=weights, multiple=False, seed=0))
     assert error is not None, "one class only was accepted"
     assert error.remedy, "the error for one class has no remedy"
 
@@ -183,7 +178,7 @@ def check_unreadable(material: Material, folder: Path) -> None:
     assert alone.shape == (1, material.classes), "an example that cannot be read keeps its row"
     nothing, two = [material.unreadable] * 4, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
     fresh = material.new()
-    error = _refused(lambda: fresh.fit(nothing, two, weights=np.ones(4, np.float32), multiple=False, seed=0))
+    error = refused(lambda: fresh.fit(nothing, two, weights=np.ones(4, np.float32), multiple=False, seed=0))
     assert error is not None, "examples that cannot be read were accepted"
     assert error.remedy, "the error for unreadable examples has no remedy"
 
@@ -227,73 +222,9 @@ def check_saved(material: Material, folder: Path) -> None:
     for path in place.rglob("*"):
         known = path.suffix in (".json", ".safetensors", ".npy", ".txt")
         assert path.is_dir() or known, f"{path.name}: no known format"
-        assert path.is_dir() or not _pickled(path), f"{path.name} looks like a pickle"
+        assert path.is_dir() or not pickled(path), f"{path.name} looks like a pickle"
     loaded.save(copy)
-    assert _content(place) == _content(copy), "saved again, the files are others"
-
-
-def _pickled(path: Path) -> bool:
-    """Return whether a file begins like a pickle; the length that safetensors begin with may do so by chance, but then
-    comes JSON."""
-    start = path.read_bytes()[:9]
-    return start[:1] == b"\x80" and start[8:] != b"{"
-
-
-def _content(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def check_damaged(material: Material, folder: Path) -> None:
-    """Missing, cut or foreign files raise ModelError."""
-    backend = material.fitted()
-    empty = folder / "empty"
-    empty.mkdir()
-    _refuses(material, empty, "an empty folder")
-    names = sorted(_content(_saved(backend, folder / "whole")))
-    for number, name in enumerate(names):
-        for how in ("gone", "cut", "foreign"):
-            place = _saved(backend, folder / f"{number}-{how}")
-            path = place / name
-            whole = path.read_bytes()
-            if how == "gone":
-                path.unlink()
-            else:
-                path.write_bytes(whole[: len(whole) // 2] if how == "cut" else b'{"format": 1}')
-            _refuses(material, place, f"'{name}' {how}")
-
-
-def _saved(backend: Backend, place: Path) -> Path:
-    place.mkdir()
-    backend.save(place)
-    return place
-
-
-def _refuses(material: Material, place: Path, what: str) -> None:
-    try:
-        material.new().load(place)
-    except ModelError:
-        return
-    except Exception as error:
-        raise AssertionError(f"{what}: {type(error).__name__} instead of ModelError") from error
-    raise AssertionError(f"{what}: it was loaded all the same")
-
-
-def check_not_fitted(material: Material, folder: Path) -> None:
-    """Asked before it is fitted, it raises BackendError."""
-    backend = material.new()
-    assert _refused(lambda: backend.predict(material.examples[:1])) is not None, "an unfitted backend predicts"
-
-
-def check_options(material: Material, folder: Path) -> None:
-    """An option that it does not have raises BackendError that names it."""
-    options = {**material.options, "no_such_option": 1}
-    error = _refused(lambda: make(material.factory, material.fields, options))
-    assert error is not None, "an unknown option was accepted"
-    assert "no_such_option" in str(error), "the error does not name the option"
+    assert content(place) == content(copy), "saved again, the files are others"
 
 
 def check_threads(material: Material, folder: Path) -> None:

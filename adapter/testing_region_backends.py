@@ -11,7 +11,6 @@ With pytest: parametrize over `CHECKS` and give `tmp_path` as the folder.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +21,8 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from adapter.backend_loading import make
-from adapter.errors import BackendError, ModelError
 from adapter.ports import BackendFactory, Floats, Interactive, RegionBackend
+from adapter.testing_checks import check_damaged, check_not_fitted, check_options, content, pickled, refused, saved
 from adapter.vocabulary import JsonObject
 
 CLOSE = 1e-4
@@ -67,6 +66,10 @@ class RegionMaterial:
         backend.fit(self.examples, self.regions, labels=self.labels, weights=_ones(self.examples), seed=seed)
         return backend
 
+    def ready(self) -> RegionBackend:
+        """Return a fitted backend."""
+        return self.shared()
+
     def shared(self) -> RegionBackend:
         """Return a backend that is fitted once for all checks that only ask it."""
         if not self._kept:
@@ -76,14 +79,6 @@ class RegionMaterial:
 
 def _ones(examples: Sequence[object]) -> Floats:
     return np.ones(len(examples), np.float32)
-
-
-def _refused(action: Callable[[], object]) -> BackendError | None:
-    try:
-        action()
-    except BackendError as error:
-        return error
-    return None
 
 
 def check_answers_regions(material: RegionMaterial, folder: Path) -> None:
@@ -262,7 +257,7 @@ def check_nothing_to_learn(material: RegionMaterial, folder: Path) -> None:
     unreadable = [material.unreadable] * len(material.examples)
     for examples, regions, what in ((material.examples, none, "no region"), (unreadable, material.regions, "no text")):
         backend = material.new()
-        error = _refused(_fitting(backend, examples, regions, material.labels))
+        error = refused(_fitting(backend, examples, regions, material.labels))
         assert error is not None, f"{what} in any example, yet it was fitted"
         assert error.remedy, "the error has no remedy"
 
@@ -324,7 +319,7 @@ def check_saved(material: RegionMaterial, folder: Path) -> None:
     """What was saved says the same after loading; there is no pickle; a copy saved from what was loaded is the same,
     byte for byte."""
     backend = material.shared()
-    place, copy = _saved(backend, folder / "model"), folder / "copy"
+    place, copy = saved(backend, folder / "model"), folder / "copy"
     loaded = material.new()
     loaded.load(place)
     assert _same(backend.predict(material.examples), loaded.predict(material.examples)), "loaded, it is another"
@@ -335,72 +330,9 @@ def check_saved(material: RegionMaterial, folder: Path) -> None:
     for path in place.rglob("*"):
         known = path.suffix in (".json", ".safetensors", ".npy", ".txt")
         assert path.is_dir() or known, f"{path.name}: no known format"
-        assert path.is_dir() or not _pickled(path), f"{path.name} looks like a pickle"
-    _saved(loaded, copy)
-    assert _content(place) == _content(copy), "saved again, the files are others"
-
-
-def _pickled(path: Path) -> bool:
-    """Return whether a file begins like a pickle; the length that safetensors begin with may do so by chance, but then
-    comes JSON."""
-    start = path.read_bytes()[:9]
-    return start[:1] == b"\x80" and start[8:] != b"{"
-
-
-def _content(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def _saved(backend: RegionBackend, place: Path) -> Path:
-    place.mkdir()
-    backend.save(place)
-    return place
-
-
-def check_damaged(material: RegionMaterial, folder: Path) -> None:
-    """Missing, cut or foreign files raise ModelError."""
-    backend = material.shared()
-    empty = folder / "empty"
-    empty.mkdir()
-    _refuses(material, empty, "an empty folder")
-    for number, name in enumerate(sorted(_content(_saved(backend, folder / "whole")))):
-        for how in ("gone", "cut", "foreign"):
-            place = _saved(backend, folder / f"{number}-{how}")
-            path = place / name
-            whole = path.read_bytes()
-            if how == "gone":
-                path.unlink()
-            else:
-                path.write_bytes(whole[: len(whole) // 2] if how == "cut" else b'{"format": 1}')
-            _refuses(material, place, f"'{name}' {how}")
-
-
-def _refuses(material: RegionMaterial, place: Path, what: str) -> None:
-    try:
-        material.new().load(place)
-    except ModelError:
-        return
-    except Exception as error:
-        raise AssertionError(f"{what}: {type(error).__name__} instead of ModelError") from error
-    raise AssertionError(f"{what}: it was loaded all the same")
-
-
-def check_not_fitted(material: RegionMaterial, folder: Path) -> None:
-    """Asked before it is fitted, it raises BackendError."""
-    backend = material.new()
-    assert _refused(lambda: backend.predict(material.examples[:1])) is not None, "an unfitted backend predicts"
-
-
-def check_options(material: RegionMaterial, folder: Path) -> None:
-    """An option that it does not have raises BackendError that names it."""
-    options = {**material.options, "no_such_option": 1}
-    error = _refused(lambda: make(material.factory, material.fields, options))
-    assert error is not None, "an unknown option was accepted"
-    assert "no_such_option" in str(error), "the error does not name the option"
+        assert path.is_dir() or not pickled(path), f"{path.name} looks like a pickle"
+    saved(loaded, copy)
+    assert content(place) == content(copy), "saved again, the files are others"
 
 
 def check_threads(material: RegionMaterial, folder: Path) -> None:

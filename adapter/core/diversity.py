@@ -1,4 +1,4 @@
-"""Spread a ranking over the data: cluster-margin batches, typical tasks at a cold start, near neighbours kept apart."""
+"""Spread a ranking over the data: cluster-margin batches, near neighbours kept apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapter.ports import Floats
 
 Ints = npt.NDArray[np.int64]
 Embed = Callable[[Ints], Floats | None]
-Style = Literal["clusters", "typical", "in order"]
+Style = Literal["clusters", "in order"]
 
 REACH = 10
 """A batch of B tasks is taken from the first REACH x B of the order (guide: top 10 B by margin)."""
@@ -23,7 +23,6 @@ MOST_EMBEDDED = 5_000
 """Rows that one ranking looks at for diversity; beyond them the plain order goes on."""
 MOST_DIVERSE = 1_000
 """Places at the front that are spread; nobody works through more before the next ranking."""
-TYPICAL_NEIGHBOURS = 20
 
 
 class _Window:
@@ -58,9 +57,8 @@ def spread(order: Ints, want: int, batch: int, embed: Embed, style: Style, seed:
 
     order: (n,) rows, best first, in an order that does not depend on how they were stored. embed: rows to vectors (b,
     d), called for blocks from the front. style `clusters`: each batch holds the best row of each of `batch` clusters
-    of the first REACH x batch rows (cluster-margin, Citovsky et al. 2021). style `typical`: the first batch holds the
-    most typical row of each cluster, large clusters first (TypiClust, Hacohen et al. 2022); then the given order. style
-    `in order`: the given order throughout.
+    of the first REACH x batch rows (cluster-margin, Citovsky et al. 2021). style `in order`: the given order
+    throughout.
 
     In the part that was spread no two rows are near neighbours (cosine NEAR); rows that would be come after all others
     that are not, so that they meet only when nothing else is left. Rows without a direction are never near anything.
@@ -89,7 +87,7 @@ def spread(order: Ints, want: int, batch: int, embed: Embed, style: Style, seed:
             if rest:
                 continue
             break
-        picked = _batch(window, head, batch, style if style == "clusters" or not chosen else "in order", random)
+        picked = _batch(window, head, batch, style, random)
         apart = _apart(window, picked)[: front - len(chosen)]
         chosen += apart
         taken = set(apart)
@@ -139,14 +137,4 @@ def _batch(window: _Window, head: Ints, batch: int, style: str, random: np.rando
         return [int(row) for row in head[:batch]]
     unit = window.unit[head]
     labels = clusters(unit, batch, random)
-    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    if style == "clusters":
-        return sorted(int(head[group[0]]) for group in groups)
-    groups.sort(key=lambda group: (-len(group), int(group[0])))
-    return [int(head[_most_typical(unit, group)]) for group in groups]
-
-
-def _most_typical(unit: Floats, group: Ints) -> int:
-    """The row of a cluster that is most like its nearest TYPICAL_NEIGHBOURS there."""
-    similar = np.sort(unit[group] @ unit[group].T, axis=1)[:, ::-1]
-    return int(group[int(np.round(similar[:, 1 : TYPICAL_NEIGHBOURS + 1].sum(axis=1), 5).argmax())])
+    return sorted(int(head[np.flatnonzero(labels == label)[0]]) for label in np.unique(labels))

@@ -22,7 +22,7 @@ def pool(n: int, kinds: int, seed: int = 0, noise: float = 0.3) -> np.ndarray:
     kinds=st.integers(1, 20),
     want=st.integers(1, 60),
     batch=st.integers(1, 20),
-    style=st.sampled_from(["clusters", "typical", "in order"]),
+    style=st.sampled_from(["clusters", "in order"]),
     noise=st.sampled_from([0.0, 0.05, 0.4]),
     seed=st.integers(0, 3),
 )
