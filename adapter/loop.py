@@ -26,6 +26,8 @@ TRAIN_REQUESTED = "train_requested"
 QUIET_RECORD_S = 60.0
 """Seconds within which runs of a job that did the same as before are recorded once."""
 LONGEST_PAUSE_S = 60.0
+PATIENCE_S = 10.0
+"""Seconds that a top-up waits for a ranking before it goes on with the one that stands."""
 
 Stage = Callable[..., Any]
 log = structlog.get_logger("loop")
@@ -84,6 +86,7 @@ class LoopRunner:
 
     Jobs that talk to Label Studio (pull, the push of a top-up) never run over each other, nor do those that compute
     (consolidate, flag, rank); a training runs beside all of them. stages: verb to stage, see `default_stages`.
+    patience_s: see `PATIENCE_S`.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class LoopRunner:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         stopping: threading.Event | None = None,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self.project = project
         self.name = project.name
@@ -102,6 +106,8 @@ class LoopRunner:
         self._desk = threading.Lock()
         self._mind = threading.Lock()
         self._training = threading.Lock()
+        self._patience_s = patience_s
+        self._ranking: threading.Thread | None = None
         self._trouble: dict[str, _Trouble] = {}
         self._recorded: dict[str, tuple[Any, float]] = {}
         self._done: dict[str, str] = {}
@@ -114,8 +120,23 @@ class LoopRunner:
         return self._guarded("pull", self._desk, self._pull)
 
     def top_up(self) -> bool:
-        """Rank what changed since the last ranking, then push until the work window is full."""
-        return self._guarded("rank", self._mind, self._rank) and self._guarded("push", self._desk, self._push)
+        """Rank what changed since the last ranking, then push until the work window is full.
+
+        A ranking that takes long (a new model looks at a large pool for the first time) goes on beside; meanwhile
+        people get the next tasks of the order that stands.
+        """
+        ranked = True
+        if self._ranking is None or not self._ranking.is_alive():
+            came: list[bool] = []
+            self._ranking = threading.Thread(
+                target=lambda: came.append(self._guarded("rank", self._mind, self._rank)),
+                name=f"rank-{self.name}",
+                daemon=True,
+            )
+            self._ranking.start()
+            self._ranking.join(self._patience_s)
+            ranked = came[0] if came else True
+        return ranked and self._guarded("push", self._desk, self._push)
 
     def consolidate(self) -> bool:
         """Run labeling functions on what is new to them, then consolidate if any vote changed."""

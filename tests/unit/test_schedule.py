@@ -233,6 +233,21 @@ def test_the_pool_is_ranked_again_when_it_grew_or_the_ranking_was_used(
     assert stages.calls[5:] == ["push", "rank", "push"]
 
 
+def test_a_long_ranking_keeps_nobody_waiting(store: Store, stages: Stages) -> None:
+    add_task(store)
+    runner = LoopRunner(fake_project(store), stages.mapping(), patience_s=0.05)
+    runner.pull()
+    stages.hold["rank"] = threading.Event()
+    assert runner.top_up()
+    assert runner.top_up()
+    assert stages.calls.count("rank") == 1  # it is still under way
+    assert stages.calls.count("push") == 2
+    stages.hold.pop("rank").set()
+    await_(lambda: "rank" not in stages.running)
+    assert runner.top_up()
+    assert stages.calls.count("push") == 3
+
+
 def test_endpoints_that_could_not_be_connected_are_tried_again_while_the_loop_goes_on(
     runner: LoopRunner, stages: Stages, ticks: Monotonic
 ) -> None:
