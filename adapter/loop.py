@@ -123,7 +123,7 @@ class LoopRunner:
         """Rank what changed since the last ranking, then push until the work window is full.
 
         A ranking that takes long (a new model looks at a large pool for the first time) goes on beside; meanwhile
-        people get the next tasks of the order that stands.
+        people get the next tasks of the order that stands, or where there is none yet, tasks drawn at random.
         """
         ranked = True
         if self._ranking is None or not self._ranking.is_alive():
@@ -136,6 +136,8 @@ class LoopRunner:
             self._ranking.start()
             self._ranking.join(self._patience_s)
             ranked = came[0] if came else True
+        if self._ranking.is_alive():
+            ranked = self._guarded("rank", threading.Lock(), self._stand_in)
         return ranked and self._guarded("push", self._desk, self._push)
 
     def consolidate(self) -> bool:
@@ -175,6 +177,12 @@ class LoopRunner:
             return False
         state = self._ranking_state()
         return self._once("rank", state)
+
+    def _stand_in(self) -> bool:
+        """Rank at random and at once, unless an order stands."""
+        if self.project.store.rankings.current(self.name, limit=1):
+            return True
+        return self._run("rank", lambda: self._stages["rank"](self.project, hurry=True))
 
     def _push(self) -> bool:
         def push() -> Any:

@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from adapter.core.blind import draws, is_double
 from adapter.core.judging import deciding_shares, judged, pick_judging
-from adapter.core.priority import Candidates, compose, ordered, reason_text
+from adapter.core.priority import RANDOM, Candidates, compose, ordered, reason_text
 from adapter.core.strategies import Strategy
+from adapter.core.strategies import get as strategy_named
 from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
@@ -54,16 +55,20 @@ class Known:
     found: Joint | None = None
 
 
-def rank(project: Project, *, size: int | None = None) -> RankReport:
+def rank(project: Project, *, size: int | None = None, hurry: bool = False) -> RankReport:
     """Order the tasks that nobody has been asked for (in-place mode: that nobody has labelled) and store the
-    ranking."""
+    ranking. hurry: at random and at once, for people who wait while a better order is being made."""
     started = time.perf_counter()
     settings = project.settings
     strategy, cold_start = strategies_of(project)
-    judge = current_judge(project)
+    judge = None
+    if hurry:
+        strategy = cold_start = strategy_named(RANDOM)
+    else:
+        judge = current_judge(project)
     index = project.store.tasks.index(project.name)
     open_rows = candidate_rows(project, index.duplicate_of >= 0, index.seq_of)
-    known = known_of(project, judge, strategy)
+    known = Known(None, None, "drawn at random, in a hurry") if hurry else known_of(project, judge, strategy)
     shown = [p for p in project.store.ledger.placements(project.name) if settings.mode == "window" or p.done]
     wanted = size or AHEAD * settings.window.size
     if settings.mode == "in-place":
@@ -80,7 +85,7 @@ def rank(project: Project, *, size: int | None = None) -> RankReport:
         rank=settings.rank,
         strategy=strategy,
         cold_start=cold_start,
-        embed=embed,
+        embed=None if hurry else embed,
         batch=settings.window.size,
     )
     picks = compose(

@@ -42,8 +42,10 @@ class Stages:
     together: set[frozenset[str]] = field(default_factory=set)
 
     def __call__(self, verb: str) -> Callable[..., Any]:
-        def stage(project: Any) -> Any:
-            self.calls.append(verb)
+        def stage(project: Any, **options: Any) -> Any:
+            self.calls.append(" ".join([verb, *options]))
+            if options:
+                return {"verb": verb, **options}
             self.running.add(verb)
             self.together.add(frozenset(self.running))
             try:
@@ -241,6 +243,7 @@ def test_a_long_ranking_keeps_nobody_waiting(store: Store, stages: Stages) -> No
     assert runner.top_up()
     assert runner.top_up()
     assert stages.calls.count("rank") == 1  # it is still under way
+    assert stages.calls.count("rank hurry") == 2  # nothing stands yet: at random, and at once
     assert stages.calls.count("push") == 2
     stages.hold.pop("rank").set()
     await_(lambda: "rank" not in stages.running)

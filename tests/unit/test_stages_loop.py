@@ -276,3 +276,14 @@ def test_status_says_where_things_stand(trained: Any) -> None:
 
 def test_status_of_an_empty_pool_says_what_to_do(make_world: Make) -> None:
     assert "hitl ingest" in status(make_world().project).queue
+
+
+def test_a_ranking_in_a_hurry_looks_at_nothing_and_a_later_one_replaces_it(trained: Any) -> None:
+    project = trained.project
+    report = rank(project, hurry=True)
+    assert (report.strategy, report.basis) == ("random", "drawn at random, in a hurry")
+    hurried = project.store.rankings.current("spam")
+    assert {row.why for row in hurried} == {"drawn at random"}
+    assert any(row.blind for row in hurried)
+    assert rank(project).strategy != "random"
+    assert [row.task_id for row in project.store.rankings.current("spam")] != [row.task_id for row in hurried]
