@@ -63,7 +63,7 @@ def test_every_call_has_a_snippet_and_every_snippet_votes(folder: Path) -> None:
             names.add(function.name)
             if function.declared is not None:
                 kinds.add(function.declared.kind)
-    assert kinds == {"keywords", "regex", "lookup", "column", "nearest", "model_output"}
+    assert kinds == {"keywords", "regex", "lookup", "column", "nearest", "model_output", "llm"}
     assert {"begs", "short", "snorkel_link", "insult", "shouting"} <= names
 
 
