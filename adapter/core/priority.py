@@ -131,10 +131,11 @@ def ordered(
     _checked(candidates)
     rows = open_rows(candidates)
     known = candidates.uncertainty is not None or candidates.probabilities is not None
-    alone = candidates.alignment is not None and (strategy or rank.strategy) == "alignment"
-    name = (strategy or rank.strategy) if known or alone else (cold_start or rank.cold_start)
-    if rank.strategy == RANDOM and not strategy:
-        name = RANDOM  # whoever wants chance wants it from the start
+    wanted = strategy or rank.strategy
+    called = wanted.name if isinstance(wanted, Strategy) else wanted
+    # Alignment needs no labels, and whoever wants chance wants it from the start.
+    alone = called == RANDOM or (called == "alignment" and candidates.alignment is not None)
+    name = wanted if known or alone else (cold_start or rank.cold_start)
 
     def part(values: Any) -> Any:
         return None if values is None else np.asarray(values)[rows]

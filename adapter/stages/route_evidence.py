@@ -10,6 +10,7 @@ import numpy as np
 
 from adapter.core.crowd.skill import Skill, beta_skills
 from adapter.core.routing import RoutingTask, Worker
+from adapter.core.strategies import measure_of
 from adapter.kinds import kind_of, label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
@@ -146,8 +147,7 @@ def _judge(
     """Take in what probabilities (n, k) say of these tasks. The greatest uncertainty of all controls counts, and the
     label of the first control that can tell."""
     kind = label_kind_of(control)
-    strategy = project.settings.rank.strategy
-    scores = kind.uncertainty(control, rows, strategy if strategy != "random" else "margin")
+    scores = kind.uncertainty(control, rows, measure_of(project.settings.rank.strategy))
     for task_id, score, row in zip(ids, scores, rows, strict=True):
         if np.isnan(row).any():
             continue  # nobody judges it: that is not the same as hard

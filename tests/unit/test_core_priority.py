@@ -268,3 +268,18 @@ def test_clusters_find_separated_groups_and_bear_identical_rows() -> None:
     assert len(set(labels.tolist())) == 3
     same, _ = unit_rows(np.ones((20, 4), np.float32))
     assert set(clusters(same, 5, np.random.default_rng(0)).tolist()) <= set(range(5))
+
+
+def test_alignment_and_chance_decide_before_anything_judges() -> None:
+    from adapter.core.priority import ordered
+    from adapter.core.strategies import get
+
+    n = 12
+    fits = np.linspace(1.0, 0.0, n).astype(np.float32)
+    some = Candidates(np.arange(n), [f"t{i}" for i in range(n)], np.zeros(n, bool), alignment=fits)
+    found = ordered(some, size=n, rank=RankPolicy(), strategy=get("alignment"), cold_start=get("typiclust"))
+    assert found.name == "alignment"
+    assert found.rows[0] == n - 1
+    for chance in (get("random"), "random"):
+        assert ordered(some, size=n, rank=RankPolicy(), strategy=chance, cold_start="typiclust").name == "random"
+    assert ordered(some, size=n, rank=RankPolicy(strategy="random")).name == "random"

@@ -35,6 +35,7 @@ ALL = (
     "density",
     "egl",
     "entropy",
+    "fisher",
     "least-confidence",
     "margin",
     "random",

@@ -74,7 +74,7 @@ def _doubt(probabilities: Floats, multiple: bool) -> Array:
 def _front(doubt: Array, state: State) -> Ints:
     """The candidates to compare: the most doubtful, then others by chance."""
     if len(doubt) <= CANDIDATES:
-        return np.arange(len(doubt))
+        return state.drawn()  # so that the first of equals is drawn too, however the candidates are stored
     order = np.lexsort((state.chance, -np.round(doubt, 6)))
     first, rest = order[: CANDIDATES // 2], order[CANDIDATES // 2 :]
     others = rest[np.argsort(state.chance[rest], kind="stable")[: CANDIDATES - len(first)]]
