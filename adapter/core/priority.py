@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from adapter.core.blind import blind_order, draw, draws
 from adapter.core.diversity import Embed
+from adapter.core.priority_words import evidence
 from adapter.core.strategies import Chosen, State, Strategy, Vectors, choose
 from adapter.policies import BlindPolicy, RankPolicy
 from adapter.ports import Floats
@@ -60,7 +61,7 @@ class Pick:
     """One task of the order. reason: why it was picked (RANDOM, UNCERTAIN, UNCOVERED, REPRESENTATIVE, JUDGING): for us,
     since it tells blind tasks apart. mix: the reason that rules the whole order: for annotators, see `reason_text`.
     judged: the order also holds tasks that judge functions. score: its uncertainty, 0 if unknown. why: the reason in
-    words, for the data lead."""
+    words, for the data lead. said: what machines say of this task, where the strategy picked it for that."""
 
     seq: int
     reason: str
@@ -69,6 +70,7 @@ class Pick:
     mix: str
     judged: bool = False
     why: str = ""
+    said: str = ""
 
 
 _TEXTS = {
@@ -231,8 +233,21 @@ def compose(
             taken += 1
         why = chosen.reason if reason == UNCERTAIN else _WHY[reason]
         seq, blinded = int(candidates.seq[row]), bool(hidden[row])
-        picks.append(Pick(seq, reason, float(score[row]), blinded, mix, bool(len(judging)), why))
+        said = _said(candidates, int(row), chosen.name) if reason == UNCERTAIN else ""
+        picks.append(Pick(seq, reason, float(score[row]), blinded, mix, bool(len(judging)), why, said))
     return picks
+
+
+def _said(candidates: Candidates, row: int, strategy: str) -> str:
+    return evidence(
+        row,
+        candidates.probabilities,
+        candidates.committee,
+        candidates.knowledge.get("labels", ()),
+        multiple=bool(candidates.knowledge.get("multiple")),
+        strategy=strategy,
+        alignment=candidates.alignment,
+    )
 
 
 def _judging(candidates: Candidates, open_rows: Ints, rank: RankPolicy) -> Ints:

@@ -110,7 +110,7 @@ def rank(project: Project, *, size: int | None = None, hurry: bool = False) -> R
                 settings.window.overlap,
                 2 if pick.blind and is_double(str(index.ids[pick.seq]), settings.blind) else 1,
             ),
-            why=pick.why,
+            why=f"{pick.why}: {pick.said}" if pick.said else pick.why,
         )
         for number, pick in enumerate(picks, start=1)
     ]
@@ -124,7 +124,7 @@ def rank(project: Project, *, size: int | None = None, hurry: bool = False) -> R
         seconds=time.perf_counter() - started,
         strategy=chosen.name,
         note=chosen.why,
-        blend=dict(Counter(row.why for row in rows)),
+        blend=dict(Counter(pick.why for pick in picks)),
     )
 
 

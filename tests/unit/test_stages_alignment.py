@@ -42,7 +42,7 @@ def test_pairs_that_do_not_fit_are_asked_first(make_world: Callable[..., Any], t
     report = rank(world.project, size=300)
     assert (report.strategy, report.note) == ("alignment", "")
     order = [row for row in world.project.store.rankings.current("spam") if not row.blind]
-    assert order[0].why == "the two parts of the pair do not seem to belong together"
+    assert order[0].why.startswith("the two parts of the pair do not seem to belong together: fit 0.0")
     found = np.array([bool(wrong[int(row.task_id[1:])]) for row in order])
     assert found[: len(found) // 5].sum() / found.sum() >= 0.9
     assert push(world.project).pushed == 120
