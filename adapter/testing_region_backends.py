@@ -23,13 +23,8 @@ import numpy as np
 from adapter.backend_loading import make
 from adapter.ports import BackendFactory, Floats, Interactive, RegionBackend
 from adapter.testing_checks import check_damaged, check_not_fitted, check_options, content, pickled, refused, saved
+from adapter.testing_regions import SHOWN, Answers, found_f1, overlap, same, valid_box, valid_span
 from adapter.vocabulary import JsonObject
-
-CLOSE = 1e-4
-"""Difference of scores, and of places in their own units, up to which two answers count as the same."""
-SHOWN = 0.5
-"""Score from which a region counts as found."""
-Answers = list[list[JsonObject] | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,38 +108,14 @@ def check_region(material: RegionMaterial, example: JsonObject, region: JsonObje
     assert 0.0 <= score <= 1.0, f"{region}: a score outside 0..1"
     assert isinstance(value, dict), f"{region}: `value` must be an object"
     if material.kind == "spans":
-        _valid_span(material, example, value)
+        valid_span(material.fields, example, value)
     else:
-        _valid_box(region, value)
+        valid_box(region, value)
 
 
-def _valid_span(material: RegionMaterial, example: JsonObject, value: JsonObject) -> None:
-    for name in ("start", "end"):
-        assert type(value.get(name)) is int, f"{value}: {name} must be a whole number"
-    start, end = int(value["start"]), int(value["end"])
-    text = next((example[name] for name in material.fields if isinstance(example.get(name), str)), "")
-    assert 0 <= start < end <= len(text), f"{value}: outside the text of {len(text)} characters"
-    marked = text[start:end]
-    assert marked == marked.strip(), f"{value}: a span begins or ends with white space"
-    assert value.get("text", marked) == marked, f"{value}: `text` is not what stands there"
-
-
-def _valid_box(region: JsonObject, value: JsonObject) -> None:
-    for name in ("x", "y", "width", "height", "rotation"):
-        number = value.get(name, 0 if name == "rotation" else None)
-        assert isinstance(number, int | float), f"{value}: {name} must be a number"
-        assert np.isfinite(number), f"{value}: {name} is not finite"
-    x, y, width, height = (float(value[name]) for name in ("x", "y", "width", "height"))
-    assert width > 0, f"{value}: no width"
-    assert height > 0, f"{value}: no height"
-    inside = x >= -CLOSE and y >= -CLOSE and x + width <= 100 + CLOSE and y + height <= 100 + CLOSE
-    assert inside, f"{value}: outside the image (units are percent)"
-    envelope = region.get("envelope")
-    assert isinstance(envelope, dict), "a box needs an `envelope`"
-    for name in ("original_width", "original_height"):
-        size = envelope.get(name)
-        assert type(size) is int, f"{envelope}: {name} must be a whole number of pixels"
-        assert size > 0, f"{envelope}: {name} must be a whole number of pixels"
+def f1(material: RegionMaterial, answers: Answers) -> float:
+    """Return the F1 of the regions with a score from .5 against the material's, see `testing_regions.found_f1`."""
+    return found_f1(material.kind, material.regions, answers, material.iou)
 
 
 def check_learns(material: RegionMaterial, folder: Path) -> None:
@@ -155,76 +126,14 @@ def check_learns(material: RegionMaterial, folder: Path) -> None:
     assert value >= material.learnable, f"F1 {value:.2f} on its own training examples"
     for row in range(min(5, len(answers))):
         alone = backend.predict([material.examples[row]])
-        assert _same(alone, answers[row : row + 1]), "an example alone gets other regions than among others"
-
-
-def f1(material: RegionMaterial, answers: Answers) -> float:
-    """Return the F1 of the regions with a score from .5 against the material's, matched greedily by their overlap."""
-    hits = found_count = due_count = 0
-    for due, found in zip(material.regions, answers, strict=True):
-        shown = [region for region in found or [] if region["score"] >= SHOWN]
-        pairs = sorted(
-            (
-                (-overlap(material.kind, one, other), i, j)
-                for i, one in enumerate(due)
-                for j, other in enumerate(shown)
-                if list(one["labels"]) == list(other["labels"])
-            ),
-        )
-        left, right = set(range(len(due))), set(range(len(shown)))
-        for minus, i, j in pairs:
-            if -minus >= material.iou and i in left and j in right:
-                left.discard(i)
-                right.discard(j)
-        hits += len(due) - len(left)
-        due_count += len(due)
-        found_count += len(shown)
-    return 2 * hits / max(due_count + found_count, 1)
-
-
-def overlap(kind: str, a: JsonObject, b: JsonObject) -> float:
-    """Return intersection over union of two regions of one kind."""
-    sides = [("start", None)] if kind == "spans" else [("x", "width"), ("y", "height")]
-    common = size_a = size_b = 1.0
-    for start, length in sides:
-        (a0, a1), (b0, b1) = (_side(one["value"], start, length) for one in (a, b))
-        common *= max(0.0, min(a1, b1) - max(a0, b0))
-        size_a *= a1 - a0
-        size_b *= b1 - b0
-    return common / max(size_a + size_b - common, 1e-12)
-
-
-def _side(value: Mapping[str, Any], start: str, length: str | None) -> tuple[float, float]:
-    low = float(value[start])
-    return low, (float(value["end"]) if length is None else low + float(value[length]))
-
-
-def _same(one: Answers, other: Answers) -> bool:
-    """Return whether two answers hold the same regions; doubtful ones at the brink of being told may come or go."""
-    for left, right in zip(one, other, strict=True):
-        if (left is None) != (right is None):
-            return False
-        for here, there in ((left or [], right or []), (right or [], left or [])):
-            sure = [region for region in here if region["score"] >= 0.05 + CLOSE]
-            if not all(any(_alike(region, twin) for twin in there) for region in sure):
-                return False
-    return True
-
-
-def _alike(a: JsonObject, b: JsonObject) -> bool:
-    numbers = [name for name in a["value"] if isinstance(a["value"][name], int | float)]
-    return (
-        list(a["labels"]) == list(b["labels"])
-        and abs(a["score"] - b["score"]) <= CLOSE
-        and all(abs(a["value"][name] - b["value"].get(name, np.inf)) <= 100 * CLOSE for name in numbers)
-    )
+        assert same(alone, answers[row : row + 1]), "an example alone gets other regions than among others"
 
 
 def check_repeatable(material: RegionMaterial, folder: Path) -> None:
     """Same input and seed, same model; fitting again starts from scratch."""
     first = material.shared().predict(material.examples)
     again = material.fitted()
-    assert _same(first, again.predict(material.examples)), "same input and seed, another model"
+    assert same(first, again.predict(material.examples)), "same input and seed, another model"
     half = len(material.examples) // 2
     again.fit(
         material.examples[:half],
@@ -234,7 +143,7 @@ def check_repeatable(material: RegionMaterial, folder: Path) -> None:
         seed=5,
     )
     again.fit(material.examples, material.regions, labels=material.labels, weights=_ones(material.examples), seed=0)
-    assert _same(first, again.predict(material.examples)), "a second fit remembers the first"
+    assert same(first, again.predict(material.examples)), "a second fit remembers the first"
 
 
 def check_weights(material: RegionMaterial, folder: Path) -> None:
@@ -246,8 +155,8 @@ def check_weights(material: RegionMaterial, folder: Path) -> None:
     one, other = material.new(), material.new()
     one.fit(material.examples, material.regions, labels=material.labels, weights=weights, seed=0)
     other.fit(material.examples, silenced, labels=material.labels, weights=weights, seed=0)
-    same = _same(one.predict(material.examples), other.predict(material.examples))
-    assert same, "regions of examples without weight change the model"
+    equal = same(one.predict(material.examples), other.predict(material.examples))
+    assert equal, "regions of examples without weight change the model"
 
 
 def check_nothing_to_learn(material: RegionMaterial, folder: Path) -> None:
@@ -322,7 +231,7 @@ def check_saved(material: RegionMaterial, folder: Path) -> None:
     place, copy = saved(backend, folder / "model"), folder / "copy"
     loaded = material.new()
     loaded.load(place)
-    assert _same(backend.predict(material.examples), loaded.predict(material.examples)), "loaded, it is another"
+    assert same(backend.predict(material.examples), loaded.predict(material.examples)), "loaded, it is another"
     before, after = backend.embed(material.examples), loaded.embed(material.examples)
     assert (before is None) == (after is None), "loaded, it has vectors where it had none, or lost them"
     if before is not None and after is not None:
@@ -344,7 +253,7 @@ def check_threads(material: RegionMaterial, folder: Path) -> None:
     def asks() -> None:
         try:
             for _ in range(3):
-                if not _same(backend.predict(material.examples), expected):
+                if not same(backend.predict(material.examples), expected):
                     wrong.append("another answer")
         except Exception as error:  # a thread's error would be lost
             wrong.append(f"{type(error).__name__}: {error}")
