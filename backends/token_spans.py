@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from adapter.core.spans.spread import labels_of, place_of, spread
+from adapter.core.spans.words import Place, words_of
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
@@ -23,9 +25,8 @@ from backends.head import Head
 from backends.options import need_fields
 from backends.token_spans_find import find
 from backends.token_spans_lesson import Lesson, Text
-from backends.token_spans_near import SPREAD, label_of, place_of, spread
+from backends.token_spans_tags import encode, flat
 from backends.token_spans_windows import cut, windows
-from backends.token_spans_words import Place, encode, flat, words_of
 from backends.transformer_encoder import FOLDER, Encoder, by_length, saved_encoder
 from backends.transformer_options import TuningOptions
 from backends.transformer_training import Tuned, fine_tune, freeze, held_rows
@@ -123,29 +124,20 @@ class TokenSpans:
         return out
 
     def suggest(self, example: JsonObject, drawn: Sequence[JsonObject], labels: Sequence[str]) -> list[JsonObject]:
-        """Return what a person may want beside the spans that are drawn: the same texts elsewhere (see
-        `token_spans_near.spread`), and what the model, if it is trained, finds with a score from .5."""
+        """Return what a person may want beside the spans that are drawn: the newest one's words elsewhere (see
+        `adapter.core.spans.spread`), and what the model, if it is trained, finds with a score from .5."""
         text = self._text(example)
         if not text:
             return []
-        marks = []
-        for region in drawn:
-            place, label = place_of(region.get("value"), len(text)), label_of(region, labels)
-            if place is not None and label is not None:
-                marks.append((*place, label))
-        given = [place_of(region.get("value"), len(text)) for region in drawn]
+        given = (place_of(region.get("value"), len(text)) for region in drawn)
         taken = [place for place in given if place is not None]
-        found = [
-            self._region(text, start, end, label, SPREAD)
-            for start, end, label in spread(text, words_of(text), marks)
-            if not any(start < other_end and other < end for other, other_end in taken)
-        ]
-        taken += [(one["value"]["start"], one["value"]["end"]) for one in found]
         own = self.predict([example])[0] if self._head is not None else None
-        for region in sorted(own or [], key=lambda one: -one["score"]):
+        shown = (one for one in sorted(own or [], key=lambda one: -one["score"]) if one["score"] >= SHOWN)
+        found = []
+        for region in (*spread(text, drawn), *shown):
             start, end = region["value"]["start"], region["value"]["end"]
             free = not any(start < other_end and other < end for other, other_end in taken)
-            if region["score"] >= SHOWN and region["labels"][0] in labels and free:
+            if free and set(region["labels"]) <= set(labels):
                 taken.append((start, end))
                 found.append(region)
         return sorted(found, key=lambda one: (one["value"]["start"], one["value"]["end"]))
@@ -257,7 +249,8 @@ def _tags(
     """Return each word's tag, -1 where nothing is known; None if a region cannot be placed at all."""
     spans, blurred = [], []
     for region in regions:
-        place, label = place_of(region.get("value"), len(text)), label_of(region, labels)
+        place = place_of(region.get("value"), len(text))
+        label = next((label for label in labels_of(region) if label in labels), None)
         if place is None:
             return None
         if label is None:

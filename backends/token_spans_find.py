@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from backends.token_spans_words import Place, best_tags, decode
+from adapter.core.spans.words import Place
+from backends.token_spans_tags import best_tags, decode
 
 LEAST = 0.05
 """Least score of a span that is told."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backends.token_spans_words import Place
+from adapter.core.spans.words import Place
 from backends.transformer_encoder import Encoder, Ids
 
 SHARED = 0.25

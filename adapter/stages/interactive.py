@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, cast
 
+from adapter.core.spans.spread import spread
 from adapter.errors import LabelError
 from adapter.kinds import kind_of
 from adapter.kinds.base import Region, RegionKind
 from adapter.kinds.families import region_items
-from adapter.kinds.families.spread import spread
 from adapter.vocabulary import Control, JsonObject, LabelSpace
 
 MOST_DRAWN = 1_000

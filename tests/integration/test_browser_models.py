@@ -17,6 +17,7 @@ from known_boxes import KnownBoxes
 from live_endpoints import endpoints, keep_model, live_app
 from word_list import WordList
 
+from adapter.core.spans.spread import SCORE
 from adapter.demo.data import digit_images
 from adapter.label_studio.embedded import EmbeddedServer
 from adapter.ports import PlatformAnnotation
@@ -106,7 +107,7 @@ def test_a_marked_span_brings_the_same_words_and_the_model_s(
         browser.open_task(project.platform_id, task)
         switch_on(browser)
         mark(browser, "1", "Ann")
-        anns = ["person Ann", "person Ann 1.00", "person Ann 1.00"]
+        anns = ["person Ann", f"person Ann {SCORE}", f"person Ann {SCORE}"]
         listed = lambda: [words.partition(" ")[2] for words in browser.listed()]  # noqa: E731
         try:
             until(lambda: sorted(listed()) == sorted([*anns, "place Oslo. 0.30"]), 30, f"suggested: {listed()}")
@@ -120,7 +121,7 @@ def test_a_marked_span_brings_the_same_words_and_the_model_s(
         until(lambda: len(listed()) == 3, 10, f"not removed: {listed()}")
         browser.keys("\ue00c")
         mark(browser, "2", "Rome")
-        wanted = sorted([*anns, "place Rome", "place Rome 1.00"])
+        wanted = sorted([*anns, "place Rome", f"place Rome {SCORE}"])
         until(lambda: sorted(listed()) == wanted, 30, f"listed: {listed()}")
         browser.submit()
         result = annotation(project).result

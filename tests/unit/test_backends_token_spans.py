@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_bert, tiny_roberta
 
+from adapter.core.spans.spread import SCORE
+from adapter.core.spans.words import words_of
 from adapter.errors import BackendError, ModelError
 from adapter.testing_region_backends import CHECKS, RegionMaterial
 from backends.token_spans import TokenSpans, _tags
-from backends.token_spans_words import words_of
 
 NAMES = ("Anna Smith", "Maria Jones", "Anna", "Maria")
 PLACES = ("Paris", "Berlin", "London", "Oslo")
@@ -221,6 +222,8 @@ def test_a_marked_span_is_spread_before_any_training(model: str) -> None:
     drawn = [{"labels": ["PER"], "value": {"start": 0, "end": 4}}]
     found = fresh.suggest({"text": "Anna met Annabel, and Anna's dog saw anna."}, drawn, ("PER", "LOC"))
     assert [(one["value"]["start"], one["value"]["end"], one["labels"]) for one in found] == [(22, 26, ["PER"])]
+    assert [one["score"] for one in found] == [SCORE]
+    assert fresh.suggest({"text": "Anna met Anna"}, drawn, ("LOC",)) == [], "only labels that were asked for"
 
 
 def test_a_trained_model_adds_what_is_not_drawn(model: str) -> None:

@@ -8,43 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_models import tiny_bert, tiny_roberta
 
+from adapter.core.spans.words import words_of
 from backends.token_spans_find import find
-from backends.token_spans_near import spread
+from backends.token_spans_tags import best_tags, decode, encode, flat
 from backends.token_spans_windows import cut, windows
-from backends.token_spans_words import best_tags, decode, encode, flat, words_of
 from backends.transformer_encoder import Encoder, pretrained
-
-
-def words(text: str) -> list[str]:
-    return [text[start:end] for start, end in words_of(text)]
-
-
-@pytest.mark.parametrize(
-    ("text", "due"),
-    [
-        ("Dr. Smith's dog", ["Dr", ".", "Smith", "'", "s", "dog"]),
-        ("  a_b 3rd\t\nx-y ", ["a_b", "3rd", "x", "-", "y"]),
-        ("e\u0301te\u0301", ["e\u0301te\u0301"]),
-        ("हिन्दी भाषा", ["हिन्दी", "भाषा"]),
-        ("東京に行く", ["東", "京", "に", "行", "く"]),
-        ("\U0001f469\u200d\U0001f467!", ["\U0001f469\u200d", "\U0001f467", "!"]),
-        ("a\x00b", ["a\x00b"]),
-        ("\u0301a", ["\u0301a"]),
-        ("", []),
-        (" \u3000\xa0", []),
-    ],
-)
-def test_words_of_many_scripts(text: str, due: list[str]) -> None:
-    assert words(text) == due
-
-
-@given(st.text())
-def test_words_are_in_order_hold_no_space_and_leave_nothing_else_out(text: str) -> None:
-    places = words_of(text)
-    ends = [0, *(end for _, end in places)]
-    assert all(start >= before and start < end for before, (start, end) in zip(ends, places, strict=False))
-    inside = set().union(*(range(start, end) for start, end in places)) if places else set()
-    assert inside == {at for at, sign in enumerate(text) if not sign.isspace()}
 
 
 @st.composite
@@ -175,58 +143,3 @@ def test_texts_without_a_token_have_a_window_all_the_same(encoders: list[Encoder
         own = windows(encoder, ["", "\x00"], [[], words_of("\x00")])
         assert [len(one) for one in own] == [1, 1]
         assert all(len(window.ids) and window.weight == 1 for one in own for window in one)
-
-
-def near(text: str, *drawn: tuple[str, str]) -> list[tuple[int, str, str]]:
-    marks = [(text.index(part), text.index(part) + len(part), label) for part, label in drawn]
-    return [(start, text[start:end], label) for start, end, label in spread(text, words_of(text), marks)]
-
-
-def test_a_mark_is_spread_to_whole_words_in_its_own_case() -> None:
-    assert near("US troops told us: the US, USA and U.S. and US-led", ("US", "LOC")) == [
-        (23, "US", "LOC"),
-        (44, "US", "LOC"),
-    ]
-
-
-def test_a_mark_in_small_letters_also_stands_at_the_beginning_of_a_sentence() -> None:
-    assert near("an apple. Apple pie, APPLE, apples, apple", ("apple", "FOOD")) == [
-        (10, "Apple", "FOOD"),
-        (36, "apple", "FOOD"),
-    ]
-
-
-def test_the_newest_mark_of_a_text_says_its_label() -> None:
-    text = "Paris and Paris and Paris"
-    found = spread(text, words_of(text), [(0, 5, "PER"), (10, 15, "LOC")])
-    assert found == [(20, 25, "LOC")]
-
-
-def test_nothing_is_proposed_over_what_is_drawn() -> None:
-    text = "New York Times of New York"
-    found = spread(text, words_of(text), [(0, 14, "ORG"), (18, 26, "LOC")])
-    assert found == []
-
-
-def test_a_mark_inside_of_a_word_is_spread_inside_of_words() -> None:
-    assert near("unhappy, unhappier", ("happ", "X")) == [(11, "happ", "X")]
-
-
-def test_scripts_without_spaces_are_spread_too() -> None:
-    assert near("東京は東京だ", ("東京", "LOC")) == [(3, "東京", "LOC")]
-
-
-@settings(deadline=None)
-@given(st.text(alphabet="ab A\n", max_size=60), st.data())
-def test_spread_spans_say_the_same_and_overlap_nothing(text: str, data: st.DataObject) -> None:
-    if not text:
-        return
-    start = data.draw(st.integers(0, len(text) - 1))
-    end = data.draw(st.integers(start + 1, len(text)))
-    found = spread(text, words_of(text), [(start, end, "X")])
-    marked = text[start:end].strip()
-    taken = [(start, end)]
-    for low, high, _ in found:
-        assert text[low:high].casefold() == marked.casefold()
-        assert all(high <= a or b <= low for a, b in taken)
-        taken.append((low, high))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from web_support import PASSWORD, SECRET, USER, Web, open_web
 
 from adapter.app import App
+from adapter.core.spans.spread import SCORE
 from adapter.settings import Settings
 from adapter.web.visits import MOST_TASKS, MOST_VISITS, UNSAVED_S, Visits
 
@@ -107,14 +108,14 @@ def marked(result: Item) -> list[tuple[int, str]]:
 def test_a_marked_span_is_spread_without_any_model(web: Web) -> None:
     answer = ask(web, span("Ann"))
     assert marked(answer) == [(21, "person"), (51, "person")]
-    assert answer["score"] == 1.0
+    assert answer["score"] == SCORE
     assert answer["model_version"] == "none"
     first = answer["result"][0]
     assert {key: first[key] for key in ("from_name", "to_name", "type", "score")} == {
         "from_name": "names",
         "to_name": "text",
         "type": "labels",
-        "score": 1.0,
+        "score": SCORE,
     }
     assert first["value"]["text"] == "Ann"
     assert web.faults() == []
