@@ -12,7 +12,7 @@ from adapter.cli.common import JsonOption, ProjectArgument, chosen, examples, op
 from adapter.errors import SettingsError
 
 if TYPE_CHECKING:
-    from adapter.stages.progress import ControlProgress, ProgressReport
+    from adapter.stages.progress import ControlProgress, CurvePoint, ProgressReport
 
 WIDTH, HEIGHT = 90, 20
 """Of the plot in the terminal, in characters."""
@@ -65,7 +65,7 @@ def _show(found: ProgressReport) -> None:
     for control in found.controls:
         rows = [
             (name, point.labels, point.accuracy, point.lower, point.upper, point.n)
-            for name, points in (("this order", control.active), ("at random", control.random))
+            for name, points in _curves(control)
             for point in points
         ]
         columns = ("curve", "labels", "accuracy", "lower", "upper", "blind tasks")
@@ -74,10 +74,17 @@ def _show(found: ProgressReport) -> None:
             say(_drawing(control))
         for sentence in (control.forecast, control.saved, str(control.advice["why"])):
             say(f"- {sentence}")
-        if control.measured["saving"] and control.measured["sentence"] != control.saved:
-            say(f"- without extrapolation: {control.measured['sentence']}")
     for note in found.notes:
         say(f"Note: {note}.")
+
+
+def _curves(control: ControlProgress) -> tuple[tuple[str, tuple[CurvePoint, ...]], ...]:
+    """Return the curves by name."""
+    return (
+        ("this order", control.active),
+        ("at random", control.random),
+        ("at random, estimated", control.stood_in),
+    )
 
 
 def _drawing(control: ControlProgress) -> str:
@@ -90,11 +97,11 @@ def _drawing(control: ControlProgress) -> str:
     figure.clear()
     figure.plot_size(WIDTH, HEIGHT)
     figure.theme("colorless")
-    every = [*control.active, *control.random]
-    for name, points, mark in (("o this order", control.active, "o"), (". at random", control.random, ".")):
+    every = [point for _, points in _curves(control) for point in points]
+    for (name, points), mark in zip(_curves(control), "o.+", strict=True):
         if points:
             x, y = [point.labels for point in points], [point.accuracy for point in points]
-            figure.draw(figure.signal(x, y, marker=mark).lines(len(x) > 1).label(name))
+            figure.draw(figure.signal(x, y, marker=mark).lines(len(x) > 1).label(f"{mark} {name}"))
     low, high = min(point.accuracy for point in every), max(point.accuracy for point in every)
     figure.ruler("y").lim(max(low - 0.02, 0.0), min(high + 0.02, 1.0))
     figure.label("labels in training", "x")
@@ -117,17 +124,15 @@ def _picture(found: ProgressReport, path: Path) -> None:
     FigureCanvasAgg(figure)
     for number, control in enumerate(found.controls, start=1):
         axes = figure.add_subplot(count, 1, number)
-        for name, points, colour in (("this order", control.active, "C0"), ("at random", control.random, "C1")):
+        for (name, points), look in zip(_curves(control), ("C0-", "C1-", "C1--"), strict=True):
             if points:
-                labels = [p.labels for p in points]
-                axes.plot(labels, [p.accuracy for p in points], "o-", color=colour, label=name)
-                axes.fill_between(
-                    labels, [p.lower for p in points], [p.upper for p in points], color=colour, alpha=0.15, linewidth=0
-                )
+                x, low, high = [p.labels for p in points], [p.lower for p in points], [p.upper for p in points]
+                axes.plot(x, [p.accuracy for p in points], look, marker="o", label=name)
+                axes.fill_between(x, low, high, color=look[:2], alpha=0.15, linewidth=0)
         axes.set_title(control.control)
         axes.set_xlabel(f"labels in training\n{control.saved}", fontsize=8)
         axes.set_ylabel("accuracy on the blind sample")
-        if control.active or control.random:
+        if any(points for _, points in _curves(control)):
             axes.legend(loc="lower right")
         axes.grid(alpha=0.3)
     try:

@@ -118,6 +118,18 @@ class Measured:
     noise: Doubles
 
 
+@dataclass(frozen=True, eq=False)
+class Points:
+    """A measured curve: p models on the same n random tasks. labels (p,): what each was trained on, ascending. right
+    (n, p) in 0..1. inside (n, p), outside (m, p): how far they agree with the present model on these tasks and on
+    unlabelled ones, see `measure`."""
+
+    labels: Doubles
+    right: Doubles
+    inside: Doubles
+    outside: Doubles
+
+
 def measure(right: Doubles, inside: Doubles | None = None, outside: Doubles | None = None) -> Measured:
     """Measure p models on the same n random labelled tasks. right: (n, p) in 0..1, how right each model (or the mean of
     several) is on each task.
@@ -153,19 +165,13 @@ def _spread(rows: Doubles) -> Doubles:
     return found
 
 
-def luck(labels: Doubles, accuracy: Doubles, models: npt.ArrayLike = 1.0, *, nested: bool) -> Doubles:
-    """Return the covariance (p, p) of accuracies that comes of which tasks were labelled: SPREAD, over the number of
-    `models` that a point is the mean of, and what curves are off the law.
-
-    nested: each training set holds the one before, so they share their luck.
-    """
+def luck(labels: Doubles, accuracy: Doubles) -> Doubles:
+    """Return the covariance (p, p) of accuracies that comes of which tasks were labelled: SPREAD, and what curves are
+    off the law. Each training set holds the one before, so they share their luck."""
     error = np.clip(1.0 - accuracy, 0.02, 0.5)
-    deviation = np.sqrt(SPREAD * error * (1 - error) / labels / np.asarray(models, np.float64))
-    found = np.diag(np.square(deviation))
-    if nested:
-        shared = np.sqrt(np.minimum.outer(labels, labels) / np.maximum.outer(labels, labels))
-        found = np.outer(deviation, deviation) * shared
-    noise: Doubles = found + OFF_LAW**2 * np.eye(len(labels))
+    deviation = np.sqrt(SPREAD * error * (1 - error) / labels)
+    shared = np.sqrt(np.minimum.outer(labels, labels) / np.maximum.outer(labels, labels))
+    noise: Doubles = np.outer(deviation, deviation) * shared + OFF_LAW**2 * np.eye(len(labels))
     return noise
 
 
@@ -203,4 +209,4 @@ def expit(x: Doubles) -> Doubles:
     return found
 
 
-__all__ = ["Curve", "Estimate", "Measured", "estimate", "fit", "luck", "measure"]
+__all__ = ["Curve", "Estimate", "Measured", "Points", "estimate", "fit", "luck", "measure"]

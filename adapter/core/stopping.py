@@ -22,12 +22,13 @@ Codes = npt.NDArray[np.uint8]
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What one model said of the stop set. labels: people's labels that it was trained on. rows (n,): rows of the pool.
-    codes (n, b): its decisions, see `encode`."""
+    codes (n, b): its decisions, see `encode`. blind: rows of the blind sample among them."""
 
     version: str
     labels: int
     rows: npt.NDArray[np.int64]
     codes: Codes
+    blind: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +186,10 @@ def _settled(
     if mean is None or len(values) < policy.window:
         waits.append(f"{len(values)} of {policy.window} successive models compared")
     elif mean >= policy.kappa:
-        reasons.append(
-            f"the last {len(values) + 1} models agree (kappa {mean:.3f} on {standing.agreements[-1].n} tasks), so on "
-            f"these tasks F changed by at most {bound(policy.kappa):.3f} at a step"
-        )
+        text = f"the last {len(values) + 1} models agree (kappa {mean:.3f} on {standing.agreements[-1].n} tasks)"
+        if bound(policy.kappa) < 1:  # a low threshold promises nothing
+            text += f", so on these tasks F changed by at most {bound(policy.kappa):.3f} at a step"
+        reasons.append(text)
     else:
         waits.append(f"successive models still differ (kappa {mean:.3f}, {policy.kappa:g} is asked)")
 

@@ -3,11 +3,12 @@ to stop. Reads the store only; `stages.progress_shadow` measures, `stages.progre
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 from adapter.core.learning_curve import LEAST_TASKS, Curve, Estimate, fit, luck, measure
-from adapter.core.saving import Said, Saving, Savings, savings
+from adapter.core.saving import Said, Saving, saving
 from adapter.core.stopping import Standing, StopAdvice, advise, successive
 from adapter.stages.context import Project
 from adapter.stages.progress_curves import CurvePoint, Evidence, evidence_of
@@ -28,20 +29,21 @@ RECENT = 300
 @dataclass(frozen=True, slots=True)
 class ControlProgress(Report):
     """One control. labels: people's, in training of the present model. accuracy: of it on the blind sample. active,
-    random: the measured curves. more: labels for one point more; hours: at the present rate; gain: accuracy expected of
-    `stop.gain_labels` more; each {value, lower, upper} (None where infinite) or None where nothing can be said.
-    saving: at the present model. measured: where the curve of random labels ends. sentences: all of it in words."""
+    random: the measured curves; stood_in: that of labels at random where there are none, by stand-ins. more: labels
+    for one point more; hours: at the present rate; gain: accuracy expected of `stop.gain_labels` more; each {value,
+    lower, upper} (None where infinite) or None where nothing can be said. saving: of the order, at the model of the
+    last measurement. forecast, saved: in words."""
 
     control: str
     labels: int
     accuracy: JsonObject | None
     active: tuple[CurvePoint, ...]
     random: tuple[CurvePoint, ...]
+    stood_in: tuple[CurvePoint, ...]
     more: JsonObject | None
     hours: JsonObject | None
     gain: JsonObject | None
     saving: JsonObject
-    measured: JsonObject
     advice: JsonObject
     forecast: str
     saved: str
@@ -64,8 +66,9 @@ class ProgressReport(Report):
 def progress(project: Project) -> ProgressReport:
     """Collect the figures of all controls that a model learns."""
     current = project.store.models.current(project.name)
-    controls = [_control(project, evidence_of(project, control)) for control in project.learned]
-    rates = [rate for rate in (_rate(project, one.labels) for one in controls) if rate is not None]
+    pace = _pace(project)
+    controls = [_control(project, evidence_of(project, control), pace) for control in project.learned]
+    rates = [rate for rate in (pace(one.labels) for one in controls) if rate is not None]
     advised = [one.advice for one in controls]
     stop = bool(advised) and all(bool(one["stop"]) for one in advised)
     why = [f"{one.control}: {one.advice['why']}" if len(controls) > 1 else str(one.advice["why"]) for one in controls]
@@ -115,12 +118,12 @@ def progress_line(project: Project) -> str:
     return head + "; ".join(parts)
 
 
-def _control(project: Project, evidence: Evidence) -> ControlProgress:
+def _control(project: Project, evidence: Evidence, pace: Callable[[int], float | None]) -> ControlProgress:
     curve = _curve(evidence)
     standing = _standing(project, evidence, curve)
     more = curve.more_for(evidence.labels, POINTS) if curve is not None else None
-    rate = _rate(project, evidence.labels)
-    saved = _savings(project, evidence)
+    rate = pace(evidence.labels)
+    found = _saving(project, evidence)
     hours = None
     if more is not None and rate:
         hours = Estimate(more.value / rate, more.lower / rate, more.upper / rate)
@@ -130,11 +133,11 @@ def _control(project: Project, evidence: Evidence) -> ControlProgress:
         accuracy=standing.accuracy.json() if standing.accuracy else None,
         active=evidence.counts,
         random=evidence.random_counts,
+        stood_in=evidence.stood_in,
         more=more.json(0) if more else None,
         hours=hours.json(2) if hours else None,
         gain=standing.gain.json() if standing.gain else None,
-        saving=_plain(saved.now),
-        measured=_plain(saved.measured),
+        saving=_plain(found),
         advice=asdict(advise(standing, project.settings.stop)),
         forecast=forecast(
             curve,
@@ -144,7 +147,7 @@ def _control(project: Project, evidence: Evidence) -> ControlProgress:
             points=POINTS,
             rate=rate,
         ),
-        saved=_headline(saved).sentence(),
+        saved=found.sentence(),
     )
 
 
@@ -154,43 +157,30 @@ def _curve(evidence: Evidence) -> Curve | None:
     if points is None or len(points.right) < LEAST_TASKS:
         return None
     found = measure(points.right, points.inside, points.outside)
-    return fit(points.labels, found.accuracy, found.noise + luck(points.labels, found.accuracy, nested=True), seed=0)
+    return fit(points.labels, found.accuracy, found.noise + luck(points.labels, found.accuracy), seed=0)
 
 
-def _savings(project: Project, evidence: Evidence) -> Savings:
+def _saving(project: Project, evidence: Evidence) -> Saving:
+    blind = len(evidence.gold.blind)
     if evidence.active is None:
-        nothing = Saving(Said.UNKNOWN, why="no model has been measured on labelled blind tasks yet")
-        return Savings(nothing, nothing)
-    if evidence.random is None:
-        nothing = Saving(Said.UNKNOWN, why=why_none(project, evidence.control))
-        return Savings(nothing, nothing)
-    pool = project.store.tasks.count(project.name)
-    return savings(evidence.random, evidence.active, labels=evidence.labels, pool=pool)
+        return Saving(Said.UNKNOWN, blind=blind, why="no model has been measured on labelled blind tasks yet")
+    if evidence.rivals is None:
+        return Saving(Said.UNKNOWN, evidence.labels, blind, why=why_none(project, evidence.control, evidence.gold))
+    return saving(evidence.rivals)
 
 
-def _headline(found: Savings) -> Saving:
-    """The saving at the present model, unless only the measured one can be told."""
-    shown = (Said.SHOWN, Said.LOSS)
-    if found.now.said in shown:
-        return found.now
-    if found.measured.said in shown or (found.now.said is Said.UNKNOWN and found.measured.said is Said.NONE):
-        return found.measured
-    return found.now
-
-
-def _plain(saving: Saving) -> JsonObject:
-    def estimate(found: Estimate | None, digits: int) -> JsonObject | None:
-        return None if found is None else found.json(digits)
+def _plain(found: Saving) -> JsonObject:
+    def estimate(figure: Estimate | None, digits: int) -> JsonObject | None:
+        return None if figure is None else figure.json(digits)
 
     return {
-        "said": str(saving.said),
-        "saving": estimate(saving.saving, 4),
-        "labels": estimate(saving.labels, 0),
-        "random_labels": estimate(saving.random_labels, 0),
-        "accuracy": estimate(saving.accuracy, 4),
-        "measured_to": saving.measured_to,
-        "extrapolated": saving.beyond,
-        "sentence": saving.sentence(),
+        "said": str(found.said),
+        "labels": found.labels,
+        "blind": found.blind,
+        "gain": estimate(found.gain, 4),
+        "saving": estimate(found.saving, 4),
+        "random_labels": estimate(found.random_labels, 0),
+        "sentence": found.sentence(),
     }
 
 
@@ -218,20 +208,21 @@ def _standing(project: Project, evidence: Evidence, curve: Curve | None) -> Stan
     )
 
 
-def _rate(project: Project, labels: int) -> float | None:
-    """Return training labels of a control an hour while people work: the newest annotations over the time they took,
-    pauses left out, times the share of annotations that become a training label. None without enough."""
-    store, name = project.store, project.name
-    votes = store.annotations.totals(name).votes
-    if votes < 10 or not labels:
-        return None
-    share = min(labels / votes, 1.0)
-    times = sorted(one.created_at for many in store.annotations.voting(name).values() for one in many)[-RECENT:]
-    gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
-    worked = [gap for gap in gaps if gap <= PAUSE_S]
-    if len(worked) < 9 or sum(worked) <= 0:
-        return None
-    return share * len(worked) / sum(worked) * 3600.0
+def _pace(project: Project) -> Callable[[int], float | None]:
+    """Return what tells training labels an hour while people work, from a control's labels: the newest annotations over
+    the time they took, pauses left out, times the share of annotations that become a training label. None without
+    enough."""
+    voting = [one for many in project.store.annotations.voting(project.name).values() for one in many]
+    times = sorted(one.created_at for one in voting)[-RECENT:]
+    worked = [gap for gap in ((b - a).total_seconds() for a, b in pairwise(times)) if gap <= PAUSE_S]
+    enough = len(voting) >= 10 and len(worked) >= 9 and sum(worked) > 0
+
+    def rate(labels: int) -> float | None:
+        if not labels or not enough:
+            return None
+        return min(labels / len(voting), 1.0) * len(worked) / sum(worked) * 3600.0
+
+    return rate
 
 
 def _notes(project: Project) -> tuple[str, ...]:

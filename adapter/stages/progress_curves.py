@@ -1,20 +1,23 @@
-"""The measured curves of one control: models in the active order and models of random labels, on the same blind
-tasks."""
+"""What is measured of one control: models in the active order, models of random labels and the stand-ins for more of
+them, on the same blind tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from adapter.core.intervals import wilson
-from adapter.core.saving import Points
+from adapter.core.learning_curve import Points
+from adapter.core.saving import Rivals
 from adapter.core.stopping import Codes, Seen, same
 from adapter.stages.context import Project
 from adapter.stages.progress_seen import seen, truths
-from adapter.stages.progress_shadow import kept_shadow
+from adapter.stages.progress_shadow import Shadow, kept_shadow
+from adapter.stages.progress_standins import rivals
 from adapter.stages.reports import Report
 from adapter.stages.train_jobs import Gold, gold_of
 from adapter.vocabulary import Control
@@ -37,16 +40,19 @@ class CurvePoint(Report):
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What is known of one control. n blind tasks; the newest model comes last in `active`."""
+    """What is known of one control. n blind tasks; the newest model comes last in `active`. counts: the curve of the
+    active order; random_counts: of labels at random, from the blind sample; stood_in: of the stand-ins for more of
+    them. rivals: the present model of the last measurement against its stand-ins."""
 
     control: Control
     gold: Gold
     seen: Sequence[Seen]
     labels: int
     active: Points | None = None
-    random: Points | None = None
+    rivals: Rivals | None = None
     counts: tuple[CurvePoint, ...] = ()
     random_counts: tuple[CurvePoint, ...] = ()
+    stood_in: tuple[CurvePoint, ...] = ()
 
 
 def evidence_of(project: Project, control: Control) -> Evidence:
@@ -65,10 +71,8 @@ def evidence_of(project: Project, control: Control) -> Evidence:
         return nothing
     truth = truths(control, [value_of[int(row)] for row in blind])
     models = _spaced([one for one in remembered if len(np.intersect1d(one.rows, blind)) == len(blind)])
-    train = {task.seq for task, _, _ in gold.train}
-    others = np.array([row for row in present.rows if row not in train and row not in value_of], np.int64)
-    shadow = kept_shadow(project, control)
-    outside = others if shadow is None else np.intersect1d(others, shadow.rows)
+    # Blind tasks without a label: other unlabelled tasks are no random ones, the order has taken the hard ones.
+    outside = np.setdiff1d(present.blind, np.fromiter(value_of, np.int64))
     for one in models:
         outside = np.intersect1d(outside, one.rows)
     active = _active(models, blind, truth, present, outside)
@@ -76,17 +80,23 @@ def evidence_of(project: Project, control: Control) -> Evidence:
         _point(labels_, right)
         for labels_, right in zip(active.labels.astype(int).tolist(), active.right.T, strict=True)
     )
-    random: Points | None = None
-    random_counts: tuple[CurvePoint, ...] = ()
-    if shadow is not None:
-        shared = np.intersect1d(blind, shadow.rows)
-        codes = [
-            (int(s), c, shadow.trained[:, m]) for m, (s, c) in enumerate(zip(shadow.sizes, shadow.codes, strict=True))
-        ]
-        random = _random(shadow.rows, codes, shared, truth[np.isin(blind, shared)], present, outside)
-        active = _active(models, shared, truth[np.isin(blind, shared)], present, outside)
-        random_counts = tuple(_point(int(n), right) for n, right in zip(random.labels, random.right.T, strict=True))
-    return Evidence(control, gold, remembered, labels, active, random, counts, random_counts)
+    found = Evidence(control, gold, remembered, labels, active, counts=counts)
+    shadow = kept_shadow(project, control)
+    return found if shadow is None else _with_shadow(found, shadow, value_of)
+
+
+def _with_shadow(found: Evidence, shadow: Shadow, value_of: Mapping[int, object]) -> Evidence:
+    """Return the evidence with what the shadow measured. All its rows are blind tasks, labelled by now or not."""
+    blind = np.isin(shadow.rows, np.fromiter(value_of, np.int64))
+    truth = truths(found.control, [value_of[int(row)] for row in shadow.rows[blind]])
+    comparison = None
+    stood_in: tuple[CurvePoint, ...] = ()
+    if shadow.stand_ins is not None and blind.any():
+        comparison = rivals(shadow.stand_ins, blind, truth, ~blind)
+        accuracies = comparison.right[:, None] - comparison.better
+        stood_in = tuple(_point(int(n), a) for n, a in zip(comparison.sizes, accuracies.T, strict=True))
+    random = _random(shadow, blind, truth)
+    return dataclasses.replace(found, rivals=comparison, random_counts=random, stood_in=stood_in)
 
 
 def _spaced(models: Sequence[Seen]) -> list[Seen]:
@@ -118,53 +128,25 @@ def _active(models: Sequence[Seen], blind: Rows, truth: Codes, present: Seen, ou
     return Points(
         labels=np.array([one.labels for one in models], np.float64),
         right=against(blind, truth),
-        models=np.ones(len(models)),
         inside=against(blind, _at(present.rows, present.codes, blind)),
         outside=against(outside, _at(present.rows, present.codes, outside)),
     )
 
 
-def _random(
-    rows: Rows,
-    models: Sequence[tuple[int, Codes, npt.NDArray[np.bool_]]],
-    blind: Rows,
-    truth: Codes,
-    present: Seen,
-    outside: Rows,
-) -> Points:
+def _random(shadow: Shadow, blind: npt.NDArray[np.bool_], truth: Codes) -> tuple[CurvePoint, ...]:
     """Return the measured curve of random labels: at each size the mean of the models of about that size, each on the
-    tasks that it was not trained on. models: size, decisions, and which rows it was trained on."""
-    sizes = np.array([size for size, _, _ in models], np.float64)
+    tasks that it was not trained on."""
     # Parts of one cut differ by a task or so where copies stay together.
-    cut = np.concatenate([[0], np.cumsum(np.diff(sizes) > 0.2 * sizes[:-1])])
-    inside_now = _at(present.rows, present.codes, blind)
-    outside_now = _at(present.rows, present.codes, outside)
-    columns: list[tuple[float, float, npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
+    cut = np.concatenate([[0], np.cumsum(np.diff(shadow.sizes) > 0.2 * shadow.sizes[:-1])])
+    points = []
     for number in np.unique(cut):
-        group = [one for one, of in zip(models, cut, strict=True) if of == number]
-        right, agree, times = (np.zeros(len(blind)) for _ in range(3))
-        out = np.zeros(len(outside))
-        for _, codes, trained in group:
-            unseen = ~_at(rows, trained[:, None].astype(np.uint8), blind)[:, 0].astype(bool)
-            said = _at(rows, codes, blind)
-            right += unseen & same(said, truth)
-            agree += unseen & same(said, inside_now)
-            times += unseen
-            out += same(_at(rows, codes, outside), outside_now)
-        if (times == 0).any():
-            continue
-        size = float(np.mean([size for size, _, _ in group]))
-        # Parts that overlap share their luck: so many separate ones stand behind the mean.
-        apart = max(min(len(group), len(blind) / size), 1.0)
-        columns.append((size, apart, right / times, agree / times, out / len(group)))
-    empty = np.empty((0, 0))
-    return Points(
-        labels=np.array([one[0] for one in columns]),
-        models=np.array([one[1] for one in columns]),
-        right=np.stack([one[2] for one in columns], axis=1) if columns else empty.reshape(len(blind), 0),
-        inside=np.stack([one[3] for one in columns], axis=1) if columns else empty.reshape(len(blind), 0),
-        outside=np.stack([one[4] for one in columns], axis=1) if columns else empty.reshape(len(outside), 0),
-    )
+        group = np.flatnonzero(cut == number)
+        unseen = ~shadow.trained[blind][:, group]
+        hits = np.stack([same(shadow.codes[m][blind], truth) for m in group], axis=1)
+        times = unseen.sum(axis=1)
+        if len(times) and times.all():
+            points.append(_point(round(float(shadow.sizes[group].mean())), (unseen & hits).sum(axis=1) / times))
+    return tuple(points)
 
 
 def _point(labels: int, right: npt.NDArray[np.float64]) -> CurvePoint:

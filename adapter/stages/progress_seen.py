@@ -69,6 +69,7 @@ def remember(project: Project, version: str) -> bool:
         "number": model.number,
         "labels": {name: int(labels.get(name, 0)) for name in names},
         "rows": project.artifacts.put_array(rows)[0],
+        "blind": project.artifacts.put_array(rows[project.store.tasks.index(project.name).blind[rows]])[0],
         "codes": {name: project.artifacts.put_array(np.concatenate(parts[name]))[0] for name in names},
     }
     note = _note(project)
@@ -134,11 +135,12 @@ def seen(project: Project, control: Control) -> list[Seen]:
     rows: dict[str, Rows] = {}
     found = []
     for one in _spaced([one for one in _note(project)["versions"] if control.name in one["codes"]], control.name):
-        if one["rows"] not in rows:
-            rows[one["rows"]] = project.artifacts.get_array(one["rows"])
+        for name in {one["rows"], one["blind"]} - rows.keys():
+            rows[name] = project.artifacts.get_array(name)
         codes = project.artifacts.get_array(one["codes"][control.name])
         if codes.ndim == 2 and codes.shape[1] == width:
-            found.append(Seen(str(one["version"]), int(one["labels"][control.name]), rows[one["rows"]], codes))
+            labels = int(one["labels"][control.name])
+            found.append(Seen(str(one["version"]), labels, rows[one["rows"]], codes, rows[one["blind"]]))
     return found
 
 
@@ -153,7 +155,8 @@ def _spaced(versions: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
 
 def _note(project: Project) -> Mapping[str, Any]:
     note = project.store.projects.notes(project.name, SEEN_NOTE).get(SEEN_NOTE) or {}
-    return {"versions": [], **note}
+    versions = [one for one in note.get("versions", ()) if "blind" in one]  # earlier ones are remembered anew
+    return {**note, "versions": versions}
 
 
 __all__ = ["SEEN_NOTE", "catch_up", "decisions", "remember", "seen", "truths", "watched"]

@@ -1,7 +1,8 @@
-"""The shadow: models trained on labels drawn at random, to know what the active order saves.
+"""The shadow: models trained on tasks drawn at random, to know what the active order saves.
 
-The blind sample is random and labelled, so it can be both: some of it trains, the rest measures, many times over. The
-shadow's models order nothing, pre-label nothing and are deleted; only their decisions are kept, for the curve.
+The blind sample is random and labelled, so it can be both: some of it trains, the rest measures, many times over. That
+draws the start of the curve of labels at random; stand-ins (`stages.progress_standins`) go on where the present model
+is. The shadow's models order nothing, pre-label nothing and are deleted; only their decisions are kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +19,26 @@ import numpy.typing as npt
 
 from adapter.backend_loading import build, costly, slow
 from adapter.core.blind import blind_order
+from adapter.core.saving import LEAST_TASKS
 from adapter.core.stopping import Codes
 from adapter.kinds import label_kind_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import group_of
 from adapter.stages.progress_seen import Rows, catch_up, decisions, watched
+from adapter.stages.progress_standins import MODELS, StandIns, cost, draw, jobs_of, measured
 from adapter.stages.reports import Report
-from adapter.stages.train_jobs import Gold, gold_of
+from adapter.stages.train_jobs import Gold, gold_of, pool_sample
 from adapter.training import ControlJob, TrainJob, run
-from adapter.vocabulary import Control
+from adapter.vocabulary import Control, ModelVersion
 
 SHADOW_NOTE = "shadow"
 """Note of a project: control to the last measurement."""
-LEAST_BLIND = 20
 GROWTH = 1.2
 """The shadow is trained again when the labelled blind tasks have grown by a fifth."""
 MOST_BLIND = 1000
-OUTSIDE = 800
-"""Unlabelled tasks that the shadow's models also answer, see `core.learning_curve.measure`."""
+OUTSIDE = 1500
+"""Blind tasks without a label that the shadow's models also answer. Other tasks without a label would not do: the order
+has taken the hard ones."""
 LARGE_PARTS = 5
 LARGE_SHARE = 0.8
 BLOCKS = 6
@@ -56,12 +59,14 @@ class ShadowReport(Report):
 @dataclass(frozen=True, eq=False)
 class Shadow:
     """A measurement: m models on r rows of the pool. rows (r,). sizes (m,): labels that each was trained on. codes: m
-    arrays of decisions (r, b). trained (r, m): rows that a model was trained on."""
+    arrays of decisions (r, b). trained (r, m): rows that a model was trained on. stand_ins: on the same rows; None
+    where too many tasks are labelled to draw any."""
 
     rows: Rows
     sizes: npt.NDArray[np.int64]
     codes: tuple[Codes, ...]
     trained: npt.NDArray[np.bool_]
+    stand_ins: StandIns | None = None
 
 
 def measure_progress(project: Project, *, stop: threading.Event | None = None) -> ShadowReport:
@@ -72,7 +77,7 @@ def measure_progress(project: Project, *, stop: threading.Event | None = None) -
     """
     started = time.perf_counter()
     remembered = catch_up(project)
-    measured: dict[str, int] = {}
+    done: dict[str, int] = {}
     why: dict[str, str] = {}
     for control in project.learned:
         gold = gold_of(project, control)
@@ -80,8 +85,8 @@ def measure_progress(project: Project, *, stop: threading.Event | None = None) -
         if reason:
             why[control.name] = reason
         else:
-            measured[control.name] = _measure(project, control, gold, stop)
-    return ShadowReport(measured, remembered, why, time.perf_counter() - started)
+            done[control.name] = _measure(project, control, gold, stop)
+    return ShadowReport(done, remembered, why, time.perf_counter() - started)
 
 
 def kept_shadow(project: Project, control: Control) -> Shadow | None:
@@ -94,12 +99,16 @@ def kept_shadow(project: Project, control: Control) -> Shadow | None:
     )
     width = codes.shape[1] // len(sizes)
     each = tuple(codes[:, width * m : width * (m + 1)] for m in range(len(sizes)))
-    return Shadow(rows, sizes, each, trained.astype(bool))
+    there = note.get("stand_ins")
+    return Shadow(rows, sizes, each, trained.astype(bool), StandIns.kept(project, there) if there else None)
 
 
-def why_none(project: Project, control: Control) -> str:
+def why_none(project: Project, control: Control, gold: Gold) -> str:
     """Return why there is no measurement of a control, in words."""
-    return _not_due(project, control, gold_of(project, control)) or "it is measured after the next training"
+    kept = _note(project).get(control.name)
+    if kept and kept.get("labels") == list(control.labels) and "stand_ins" in kept and kept["stand_ins"] is None:
+        return "the pool has too few tasks to draw as many at random as are labelled"
+    return _not_due(project, control, gold) or "it is measured after the next training"
 
 
 def plan(groups: list[str], seed: int) -> list[Rows]:
@@ -133,15 +142,15 @@ def _not_due(project: Project, control: Control, gold: Gold) -> str:
     if policy.shadow is False:
         return "`stop.shadow` is false"
     n = min(len(gold.blind), MOST_BLIND)
-    if n < LEAST_BLIND:
-        return f"{n} labelled blind tasks, {LEAST_BLIND} are needed"
+    if n < LEAST_TASKS:
+        return f"{n} of {LEAST_TASKS} labelled blind tasks"
     if len({repr(value) for _, value in gold.blind}) < 2:
         return "the blind tasks all have one label"
     current = project.store.models.current(project.name)
     if current is None:
         return "there is no model yet"
     before = _note(project).get(control.name) or {}
-    if before.get("labels") == list(control.labels) and n < GROWTH * int(before.get("n", 0)):
+    if before.get("labels") == list(control.labels) and "stand_ins" in before and n < GROWTH * int(before.get("n", 0)):
         return f"measured with {before['n']} blind tasks, {n} now"
     if policy.shadow:
         return ""
@@ -151,18 +160,33 @@ def _not_due(project: Project, control: Control, gold: Gold) -> str:
         return "the backend costs money: set `stop.shadow: true` to measure it all the same"
     if slow(backend):
         return "the backend is slow: set `stop.shadow: true` to measure it all the same"
-    expected = float(before.get("seconds", 0.0)) * GROWTH or _expected(project, control, current.metrics)
+    expected = _expected(project, control, current, n, MODELS[-1])
     if expected > policy.shadow_s:
         return f"it would take about {expected:.0f} s, `stop.shadow_s` allows {policy.shadow_s:.0f}"
     return ""
 
 
-def _expected(project: Project, control: Control, metrics: Mapping[str, Any]) -> float:
-    """Return about how long a first measurement takes, from the last training: each of our parts is fitted three times
-    on fewer labels than a fold of it had."""
-    about = metrics.get("controls", {}).get(control.name, {})
+def _expected(project: Project, control: Control, current: ModelVersion, blind: int, counts: Sequence[int]) -> float:
+    """Return about how long a measurement takes: as long for its work as the last one, or as the last training."""
+    work = _work(_labels(current, control), blind, counts)
+    before = _note(project).get(control.name) or {}
+    if before.get("work"):
+        return work * float(before["seconds"]) / float(before["work"])
+    about = current.metrics.get("controls", {}).get(control.name, {})
     fits = max(len(about.get("table", ())), 1) * project.settings.flag.folds + 1
-    return 3.0 * (LARGE_PARTS + 2 + 4 + BLOCKS) * float(about.get("seconds", metrics.get("seconds", 0.0))) / fits
+    each = float(about.get("seconds", current.metrics.get("seconds", 0.0))) / fits
+    return work * each / max(_labels(current, control), 1)
+
+
+def _work(labels: int, blind: int, counts: Sequence[int]) -> float:
+    """Return the labels that a measurement's models learn from. Each model is cross-validated in two folds beside,
+    which doubles it; many parts of the blind sample are so small that starting takes as long as learning."""
+    small = 3.0 * (LARGE_PARTS + 2 + 4 + BLOCKS) * min(blind, labels)
+    return 2.0 * labels * cost(counts) + small
+
+
+def _labels(current: ModelVersion, control: Control) -> int:
+    return int((current.metrics.get("labels") or {}).get(control.name, 0))
 
 
 def _measure(project: Project, control: Control, gold: Gold, stop: threading.Event | None) -> int:
@@ -174,14 +198,14 @@ def _measure(project: Project, control: Control, gold: Gold, stop: threading.Eve
     targets = np.stack([kind.target(control, value) for _, value in blind]).astype(np.float32)
     groups, classes = group_of([task for task, _ in blind]), [repr(value) for _, value in blind]
     parts = plan(groups, project.settings.stop.seed)
-    taken = {task.seq for task, _ in blind} | {task.seq for task, _, _ in gold.train}
-    # A part of the stop set that people have not labelled, none of it blind: it measures without labels.
+    labelled = {task.seq for task, _ in gold.blind}
     index = project.store.tasks.index(project.name)
-    free = [row for row in watched(project, project.settings.stop.stop_set).tolist() if row not in taken]
-    outside = project.store.tasks.at(project.name, [row for row in free if not index.blind[row]][:OUTSIDE])
+    free = [row for row in watched(project, project.settings.stop.stop_set).tolist() if index.blind[row]]
+    outside = project.store.tasks.at(project.name, [row for row in free if row not in labelled][:OUTSIDE])
     rows = np.array([task.seq for task, _ in blind] + [task.seq for task in outside], np.int64)
     examples = [task.data for task, _ in blind] + [task.data for task in outside]
     settings = project.backend_of(control)
+    pool = pool_sample(project, control)
     jobs: dict[int, ControlJob] = {}
     trained = np.zeros((len(rows), len(parts)), bool)
     for number, part in enumerate(parts):
@@ -201,8 +225,17 @@ def _measure(project: Project, control: Control, gold: Gold, stop: threading.Eve
             gate_examples=tuple(examples[row] for row in np.flatnonzero(~trained[:, number])),
             backend=settings.path,
             options=dict(settings.options),
+            pool=pool,
         )
-    answers = _answers(project, control, list(jobs.values()), stop)
+    current = project.store.models.current(project.name)
+    assert current is not None  # or it would not be due
+    limit = project.settings.stop.shadow_s
+    sizes = [counts for counts in MODELS if _expected(project, control, current, len(blind), counts) <= limit]
+    counts = sizes[0] if sizes else MODELS[-1]
+    drawn = draw(project, control, gold, current, examples, counts)
+    standing = jobs_of(project, control, drawn, examples, pool)
+    answers = _answers(project, control, [*jobs.values(), *standing.values()], stop)
+    stand_ins = measured(control, drawn, standing, answers)
     codes = []
     for number, part in enumerate(parts):
         probabilities = np.full((len(rows), len(control.labels)), np.nan, np.float32)
@@ -215,10 +248,12 @@ def _measure(project: Project, control: Control, gold: Gold, stop: threading.Eve
         "labels": list(control.labels),
         "at": project.now().isoformat(),
         "seconds": round(time.perf_counter() - started, 3),
+        "work": _work(drawn.labels, len(blind), counts),
         "rows": put(rows)[0],
         "codes": put(np.concatenate(codes, axis=1))[0],
         "trained": put(trained)[0],
         "sizes": put(np.array([len(part) for part in parts], np.int64))[0],
+        "stand_ins": stand_ins.note(project) if stand_ins is not None else None,
     }
     project.store.projects.note(project.name, SHADOW_NOTE, {**_note(project), control.name: note})
     return len(blind)

@@ -18,7 +18,7 @@ from adapter.stages.progress import ControlProgress, CurvePoint, ProgressReport
 SAVING = {
     "said": "saving",
     "saving": {"value": 0.4, "lower": 0.1, "upper": 0.6},
-    "sentence": "saving so far 40% (10% to 60%)",
+    "sentence": "saving so far at least 10% (95% sure)",
 }
 
 
@@ -39,14 +39,14 @@ REPORT = ProgressReport(
             accuracy={"value": 0.9, "lower": 0.85, "upper": 0.95},
             active=(point(40, 0.8), point(80, 0.87), point(120, 0.9)),
             random=(point(10, 0.6), point(40, 0.75)),
+            stood_in=(point(60, 0.8), point(120, 0.86), point(240, 0.9)),
             more=None,
             hours=None,
             gain=None,
             saving=SAVING,
-            measured={**SAVING, "sentence": "saving so far 30% (5% to 50%)"},
             advice={"stop": False, "why": "go on"},
             forecast="about 120 more labels for +1.0 points (70 to 260)",
-            saved="saving so far 40% (10% to 60%)",
+            saved="saving so far at least 10% (95% sure)",
         ),
     ),
     notes=("weak labels were used",),
@@ -70,7 +70,7 @@ def test_curves_sentences_and_notes_for_people(run: Callable[..., Any], monkeypa
     monkeypatch.setattr(stage, "progress", lambda project: REPORT)
     result = run("progress", "spam")
     assert result.exit_code == 0, result.output
-    for words in ("[spam]", "this order", "at random", "about 120 more", "without extrapolation: saving so far 30%"):
+    for words in ("[spam]", "this order", "at random, estimated", "about 120 more", "- saving so far at least 10%"):
         assert words in result.output
     assert "labels in training" in result.output
     assert "Note: weak labels were used." in result.output

@@ -79,10 +79,10 @@ def test_intervals_hold_what_they_promise(tasks: int) -> None:
         theta = np.array([[rng.normal(*prior) for prior in priors]])
         true = module._curve(theta, float(np.exp(np.log(SIZES).mean())))
         errors = true.errors(SIZES)[0]
-        lucky = np.linalg.cholesky(luck(SIZES, 1 - errors, nested=True)) @ rng.standard_normal(len(SIZES))
+        lucky = np.linalg.cholesky(luck(SIZES, 1 - errors)) @ rng.standard_normal(len(SIZES))
         right = answers(np.clip(errors - lucky, 0.0, 1.0), tasks, rng)
         accuracy = right.mean(axis=0)
-        found = fit(SIZES, accuracy, measure(right).noise + luck(SIZES, accuracy, nested=True))
+        found = fit(SIZES, accuracy, measure(right).noise + luck(SIZES, accuracy))
         assert found is not None
         now, later = true.errors([300.0, 400.0])[0]
         held["accuracy"] += inside(found.accuracy(300.0), 1 - now)
@@ -137,8 +137,7 @@ def test_a_perfect_score_on_few_tasks_is_not_taken_for_certain() -> None:
     assert (np.diag(measure(np.ones((20, 2))).noise) > 0).all()
 
 
-def test_luck_is_shared_by_nested_training_sets_and_averaged_over_models() -> None:
-    n, a = np.array([50.0, 100.0]), np.array([0.8, 0.8])
-    assert luck(n, a, nested=True)[0, 1] > 0
-    assert luck(n, a, nested=False)[0, 1] == 0
-    assert luck(n, a, 4.0, nested=False)[0, 0] < luck(n, a, nested=False)[0, 0]
+def test_luck_is_shared_by_nested_training_sets() -> None:
+    found = luck(np.array([50.0, 100.0]), np.array([0.8, 0.8]))
+    assert found[0, 1] > 0
+    assert found[1, 1] < found[0, 0]

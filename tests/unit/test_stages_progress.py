@@ -119,7 +119,7 @@ def test_the_shadow_is_measured_kept_cleaned_up_and_used_for_nothing_else(starte
     shadow = kept_shadow(started.project, started.project.space.controls[0])
     assert shadow is not None
     assert shadow.trained.sum(axis=0).tolist() == shadow.sizes.tolist()
-    assert not list((started.project.home / "jobs").glob("*"))
+    assert not list((started.project.home / "jobs").glob("*/"))
     assert started.project.store.models.all("spam") == models
     found = progress(started.project).controls[0]
     assert [point.labels for point in found.random] == sorted(point.labels for point in found.random)
@@ -158,7 +158,7 @@ def test_a_shadow_that_is_stopped_leaves_nothing(started: Any, monkeypatch: pyte
     with pytest.raises(BackendError, match="stopped"):
         measure_progress(started.project, stop=stop)
     assert SHADOW_NOTE not in started.project.store.projects.notes("spam")
-    assert not list((started.project.home / "jobs").glob("*"))
+    assert not list((started.project.home / "jobs").glob("*/"))
 
 
 def test_a_met_target_advises_to_stop(make_world: Make) -> None:
