@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adapter.errors import BackendError, nearest
+from adapter.errors import BackendError, ModelError, nearest
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
 from backends.detection_boxes import Picture, overlaps, picture, region, strongest, truth, upright
 from backends.detection_models import Small, Transformer, pretrained, small_from, transformer_from
 from backends.detection_suggest import lookalikes
-from backends.detection_training import Found, Recipe, Sureness, tensor, train
+from backends.detection_training import Found, Recipe, Sureness, draw_near, tensor, train
 from backends.device import device_of, set_threads
 from backends.files import damaged, read_model, write_model
 from backends.images import MAX_PIXELS, ImageReader
 from backends.options import need_fields, positive, refuse_unknown, whole
+from backends.warm import Parts, parts_as_arrays, parts_from, switch
 
 NAME = "Detection"
 OPTIONS = (
@@ -34,6 +35,7 @@ OPTIONS = (
     "threads",
     "max_pixels",
     "media_root",
+    "warm_start",
 )
 LEAST = 0.05
 """Score from which a box is told."""
@@ -55,7 +57,9 @@ class Detection:
     learning_rate: 0 for .004 with `small`, else .0001. flips: how images may be mirrored in training, `horizontal`,
     `both` or `none`. zoom: how much larger or smaller they may become, as a share. overlap: intersection over union up
     to which two boxes of one label may be two things. device: `auto`, `cpu` or `cuda` (there in mixed precision).
-    threads: of torch for the whole process; 0 leaves them as they are. Images are read as `backends.images` says.
+    threads: of torch for the whole process; 0 leaves them as they are. warm_start: begin retraining halfway between a
+    fresh start and the model in use, and take half the epochs; off, since it is not measured that it costs no accuracy
+    (`python -m benchmarks.warm_start --parts detection`). Images are read as `backends.images` says.
 
     Scores are probabilities of a right box (its label, overlap .5 or more), fitted on images that were held out, from
     20 images on.
@@ -79,6 +83,7 @@ class Detection:
         threads: int = 1,
         max_pixels: int = MAX_PIXELS,
         media_root: str = "",
+        warm_start: bool = False,
         **unknown: object,
     ) -> None:
         refuse_unknown(NAME, unknown, OPTIONS)
@@ -109,9 +114,25 @@ class Detection:
         self.device = device_of(NAME, device)
         self.threads = whole(NAME, "threads", threads, 0, 1024)
         self._reader = ImageReader(str(media_root), whole(NAME, "max_pixels", max_pixels, 1, 200_000_000))
+        self.warm_start_wanted = switch(NAME, warm_start)
+        self.warm = False
+        self._former: Detection | None = None
+        self._parts: Parts = {}
         self._model: Small | Transformer | None = None
         self._labels: tuple[str, ...] = ()
         self._sure = Sureness()
+
+    def warm_start(self, folder: Path) -> None:
+        """Take the model saved there as the start of the next `fit`; see `adapter.ports.WarmStarting`."""
+        if not self.warm_start_wanted:
+            return
+        former = Detection(self.fields, model=self.model, size=self.size, device=self.device)
+        try:
+            former.load(folder)
+        except ModelError:
+            return
+        if former._parts and former.size == self.size:
+            self._former = former
 
     def fit(
         self,
@@ -122,8 +143,8 @@ class Detection:
         weights: Floats,
         seed: int,
     ) -> None:
-        """Train from scratch; see `adapter.ports.RegionBackend`. Of turned boxes the upright ones around them are
-        learned."""
+        """Train, from scratch unless `warm_start` was called; see `adapter.ports.RegionBackend`. Of turned boxes the
+        upright ones around them are learned."""
         import torch
 
         mass = np.asarray(weights, np.float64)
@@ -163,8 +184,18 @@ class Detection:
                 model = Small(len(labels), self.device)
             else:
                 model = pretrained(self.model, len(labels), self.device)
-            sure = train(model, pictures, truths, mass[kept], self.recipe, seed, overlap=self.overlap)
-        self._model, self._labels, self._sure = model, tuple(labels), sure
+            former, self._former = self._former, None
+            self.warm = (
+                former is not None
+                and former._model is not None
+                and former._labels == tuple(labels)
+                and draw_near(model.module, former._model.module)
+            )
+            known = former._parts if former is not None and self.warm else {}
+            sure, parts = train(
+                model, pictures, truths, mass[kept], self.recipe, seed, overlap=self.overlap, known=known
+            )
+        self._model, self._labels, self._sure, self._parts = model, tuple(labels), sure, parts
 
     def predict(self, examples: Sequence[JsonObject]) -> list[list[JsonObject] | None]:
         """Return the boxes of each example, strongest first; None for one that cannot be read."""
@@ -237,7 +268,7 @@ class Detection:
             "small": self.model == "small",
             "sureness": [self._sure.slope, self._sure.shift],
         }
-        write_model(folder, NAME, meta, arrays)
+        write_model(folder, NAME, meta, {**arrays, **parts_as_arrays(self._parts)})
 
     def load(self, folder: Path) -> None:
         """Become the model that was saved there. Raises ModelError."""
@@ -245,6 +276,7 @@ class Detection:
         try:
             labels = tuple(map(str, meta["labels"]))
             size = whole(NAME, "size", meta["size"], 64, 2048)
+            parts = parts_from(arrays, 2)
             sure = Sureness(*(float(part) for part in meta["sureness"]))
             if bool(meta["small"]) != (self.model == "small") or not labels:
                 raise ValueError("it is another kind of detector than the option `model` says")
@@ -255,7 +287,7 @@ class Detection:
                 model = transformer_from(meta, arrays, len(labels), self.device)
         except (KeyError, TypeError, ValueError, RuntimeError, BackendError) as error:
             raise damaged(folder, NAME, str(error)) from error
-        self._model, self._labels, self._sure, self.size = model, labels, sure, size
+        self._model, self._labels, self._sure, self.size, self._parts = model, labels, sure, size, parts
 
     def _picture(self, example: JsonObject) -> Picture | None:
         for field in self.fields:

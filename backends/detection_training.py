@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from adapter.ports import Floats
 from backends.detection_boxes import Picture, hits, strongest
+from backends.warm import HELD, LEARNED, Parts, held_on, parts_of
 
 Truth = tuple[Floats, npt.NDArray[np.int64]]
 """Boxes (m, 4) left, top, right, bottom in pixels of the model's input, and labels (m,)."""
@@ -24,6 +25,8 @@ SHOWN, EPOCHS = 12_000, (40, 240)
 LOOKS = 12
 """Times in a training that held-out images are looked at."""
 PATIENCE = 3
+KEPT, SHARE = 0.5, 0.5
+"""Of a warm start: how much of each weight stays, the rest being a fresh one; and the share of the epochs."""
 TINY = 1e-4
 
 
@@ -81,16 +84,23 @@ def train(
     seed: int,
     *,
     overlap: float,
-) -> Sureness:
-    """Train on n images, all with weight; return how sure its scores are on images that were held out."""
+    known: Parts | None = None,
+) -> tuple[Sureness, Parts]:
+    """Train on n images, all with weight; return how sure its scores are on images that were held out, and which were;
+    none if there were too few. known: the same of a model that this one was drawn near to; see `backends.warm`."""
     import torch
 
     random = np.random.default_rng(seed)
-    held = _held_out(pictures, random)
+    names = [hashlib.sha256(one.pixels.tobytes()).hexdigest() for one in pictures]
+    if known:
+        held = np.flatnonzero(held_on(names, [0] * len(names), known, HELD_OUT)).tolist()
+    else:
+        held = _held_out(names, random)
     rows = np.asarray([row for row in range(len(pictures)) if row not in held], np.int64)
     masses = weights / weights[rows].mean()
     per_epoch = len(_batches(pictures, rows, recipe.batch, np.random.default_rng(seed)))
     epochs = recipe.epochs or min(max(round(SHOWN / len(rows)), EPOCHS[0]), EPOCHS[1])
+    epochs = max(1, round(SHARE * epochs)) if known else epochs
     steps = max(1, epochs * per_epoch)
     grouped = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(grouped, lr=recipe.rate, weight_decay=recipe.decay)
@@ -126,14 +136,30 @@ def train(
     if state:
         model.module.load_state_dict(state)
     model.module.eval()
-    return _sureness(model, pictures, truths, held, overlap)
+    out = set(held)
+    sides = [HELD if row in out else LEARNED for row in range(len(names))]
+    return _sureness(model, pictures, truths, held, overlap), parts_of(names, sides, known or {}) if held else {}
 
 
-def _held_out(pictures: Sequence[Picture], random: np.random.Generator) -> list[int]:
-    """Return rows to hold out; the same image twice is held out twice or not at all."""
-    groups: dict[bytes, list[int]] = {}
+def draw_near(module: Any, former: Any) -> bool:
+    """Shrink a former module towards a fresh one of the same kind, in place; return whether it is of that kind."""
+    import torch
+
+    own, its = module.state_dict(), former.state_dict()
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in its.items()}:
+        return False
+    with torch.no_grad():
+        for name, value in own.items():
+            if value.dtype.is_floating_point:
+                value.lerp_(its[name].to(value), KEPT)
+    return True
+
+
+def _held_out(pictures: Sequence[str], random: np.random.Generator) -> list[int]:
+    """Return rows to hold out, by the digests of images; the same image twice is held out twice or not at all."""
+    groups: dict[str, list[int]] = {}
     for row, one in enumerate(pictures):
-        groups.setdefault(hashlib.sha256(one.pixels.tobytes()).digest(), []).append(row)
+        groups.setdefault(one, []).append(row)
     if len(groups) < HOLD_OUT_FROM:
         return []
     names = list(groups)

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from adapter.errors import BackendError
+from adapter.errors import BackendError, ModelError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
 from backends.device import device_of
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
-from backends.image_cnn import CELLS, Net, fit_cnn
+from backends.image_cnn import CELLS, Net
+from backends.image_cnn_training import fit_cnn, fits
 from backends.image_encoder import VisionEncoder, batches, vision_encoder
 from backends.images import MAX_PIXELS, ImageReader
 from backends.options import need_fields, one_of, positive, refuse_unknown, whole
 from backends.vectors import Remembered, VectorFolder, key_of, vector_folder
+from backends.warm import switch
 
 if TYPE_CHECKING:
     from PIL import Image as PIL
@@ -30,7 +32,7 @@ Bools = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 OPTIONS = (
     "model", "size", "steps", "augment", "c", "batch_size", "max_pixels", "media_root", "cache", "cache_folder",
-    "threads", "device",
+    "threads", "device", "warm_start",
 )  # fmt: skip
 CNN = "cnn"
 SIZES = (16, 32, 64)
@@ -59,6 +61,10 @@ class Image:
     of a pretrained model). max_pixels: larger images are not decoded. threads: of torch for the whole process; 0 leaves
     them as they are. device: `auto` (CUDA where there is one), `cpu` or `cuda`. Probabilities are calibrated on
     held-out examples by one temperature.
+
+    warm_start: retrain the net near the model in use, in half the steps (`backends.image_cnn_training`). Digits, 100
+    labels growing to 800, 6 seeds (`python -m benchmarks.warm_start`): a fit takes 38 % less time, and accuracy differs
+    from a fresh start's by +.2 points [-.4, +.8]. Folds of cross-validation take as long as ever.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Image:
         cache_folder: str = "",
         threads: int = 1,
         device: str = "auto",
+        warm_start: bool = True,
         **unknown: object,
     ) -> None:
         refuse_unknown(NAME, unknown, OPTIONS)
@@ -97,13 +104,29 @@ class Image:
         self.threads = whole(NAME, "threads", threads, 0, 1024)
         self._reader = ImageReader(str(media_root), self.max_pixels)
         self._folder: VectorFolder | None = vector_folder(str(cache_folder)) if cache and cache_folder else None
+        self.warm_start_wanted = switch(NAME, warm_start)
+        self.warm = False
         self._head: Head | None = None
         self._net: Net | None = None
+        self._former: tuple[Net, Head] | None = None
+
+    def warm_start(self, folder: Path) -> None:
+        """Take the net saved there as the start of the next `fit`; see `adapter.ports.WarmStarting`."""
+        if not self.warm_start_wanted or self.model != CNN:
+            return
+        former = Image(self.fields, device=self.device)
+        try:
+            former.load(folder)
+        except ModelError:
+            return
+        if former._net is not None and former._net.parts:  # else nothing would tell how it went
+            self._former = former._net, former._fitted()
 
     def fit(
         self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
     ) -> None:
-        """Train from scratch; see `adapter.ports.Backend`. A pretrained model itself is not changed."""
+        """Train, the net from scratch unless `warm_start` was called; see `adapter.ports.Backend`. A pretrained model
+        itself is not changed."""
         what = f"an image in {list(self.fields)}"
         if self.model != CNN:
             vectors, readable, keys = self._encoded(examples)
@@ -121,6 +144,8 @@ class Image:
         if float(np.abs(images - images.mean(axis=1, keepdims=True)).max()) < 0.02:
             images = images[:, :1]
         keys = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+        former, self._former = self._former, None
+        self.warm = former is not None and fits(former, images, goal, multiple)
         self._net, self._head = fit_cnn(
             images,
             goal,
@@ -132,6 +157,7 @@ class Image:
             augment=self.augment,
             device=device_of(NAME, self.device),
             threads=self.threads,
+            former=former if self.warm else None,
         )
 
     def predict(self, examples: Sequence[JsonObject]) -> Floats:

@@ -21,6 +21,7 @@ NAMES = (
     "rerank",
     "alignment",
     "llm",
+    "warm_start",
 )
 
 

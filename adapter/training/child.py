@@ -17,7 +17,7 @@ import numpy as np
 from adapter.backend_loading import AnyBackend, load_factory
 from adapter.bundle import Bundle
 from adapter.errors import HitlError
-from adapter.training.common import Steps, about, backend_of, sha256
+from adapter.training.common import Steps, about, backend_of, sha256, write_learned
 from adapter.training.job import ControlJob, RegionJob, TrainJob
 from adapter.training.of_labels import fits_of, train_control
 from adapter.training.of_regions import train_regions
@@ -75,9 +75,12 @@ def train(folder: Path, secrets: Mapping[str, str] | None = None) -> None:
     kept = {control.name: about(job, control) for control in every}
     for variant, by_control in fits.items():
         backends: dict[str, AnyBackend] = {name: fit.backend for name, fit in by_control.items()}
+        tasks = {name: fit.learned for name, fit in by_control.items()}
         if variant == CANDIDATE:
             backends |= {name: one.backend for name, one in found.items()}
+            tasks |= {name: one.learned for name, one in found.items()}
         Bundle(backends, {"controls": {name: kept[name] for name in backends}}).save(partial / variant)
+        write_learned(partial / variant, backends, tasks)
     digests = [outcome.fit.digest for outcome in outcomes.values()] + [one.digest for one in found.values()]
     metrics = {
         "data_digest": sha256([[one["backend"], one["options"]] for one in kept.values()], job.seed, digests),

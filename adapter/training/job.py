@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,12 +139,15 @@ class TrainJob:
         arrays: dict[str, npt.NDArray[Any]] = {}
         controls: list[dict[str, Any]] = []
         lines: list[str] = []
+        pools: dict[int, int] = {}
         for number, control in enumerate(self.controls):
+            first = pools.setdefault(id(control.pool), number)  # one sample may serve many jobs: it is written once
+            pool = control.pool if first == number else ()
             arrays[f"{number}.targets"] = np.ascontiguousarray(control.targets, np.float32)
             arrays[f"{number}.weights"] = np.ascontiguousarray(control.weights, np.float32)
             if control.weak_ids:
                 arrays[f"{number}.weak"] = np.ascontiguousarray(control.weak_targets, np.float32)
-            for part in (control.examples, control.weak_examples, control.gate_examples, control.pool):
+            for part in (control.examples, control.weak_examples, control.gate_examples, pool):
                 lines.extend(json.dumps(dict(example), default=str) for example in part)
             controls.append(
                 {
@@ -157,7 +160,8 @@ class TrainJob:
                     "weak_ids": control.weak_ids,
                     "gate": len(control.gate_examples),
                     "gate_groups": control.gate_groups,
-                    "pool": len(control.pool),
+                    "pool": len(pool),
+                    "pool_of": first,
                     "fade": control.fade,
                     "backend": control.backend,
                     "options": dict(control.options),
@@ -205,10 +209,14 @@ class TrainJob:
         arrays = load_file(folder / "job.safetensors")
         with (folder / "examples.jsonl").open(encoding="utf-8") as stream:
             lines = iter(stream)
-            controls = tuple(_control(number, one, arrays, lines) for number, one in enumerate(about.pop("controls")))
+            controls: list[ControlJob] = []
+            for number, one in enumerate(about.pop("controls")):
+                control = _control(number, one, arrays, lines)
+                first = int(one["pool_of"])
+                controls.append(control if first == number else replace(control, pool=controls[first].pool))
             marked = tuple(_marked(number, one, arrays, lines) for number, one in enumerate(about.pop("marked")))
         places = {**about.pop("places"), **(secrets or {})}
-        return cls(controls=controls, marked=marked, places=places, **about)
+        return cls(controls=tuple(controls), marked=marked, places=places, **about)
 
 
 def _control(

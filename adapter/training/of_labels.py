@@ -13,7 +13,18 @@ from adapter.backend_loading import ask, for_labels, load_factory
 from adapter.core.heldout import HeldOut
 from adapter.errors import BackendError
 from adapter.ports import Backend, Floats
-from adapter.training.common import Steps, backend_of, is_slow, seen, sha256, warmed
+from adapter.training.common import (
+    Steps,
+    backend_of,
+    beginning,
+    fields_of,
+    is_slow,
+    learned,
+    origin,
+    seen,
+    sha256,
+    warmed,
+)
 from adapter.training.job import ControlJob, TrainJob
 from adapter.training.validate import WEIGHTS, Trial, Weak, choose, cross_validate, joined, rival_of, sentence, trial
 
@@ -25,13 +36,14 @@ WEAK_IN_SEARCH = 600
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One control's model at one weight of weak labels. digest: of all it learned from."""
+    """One control's model at one weight of weak labels. digest: of all it learned from; learned: of each task."""
 
     backend: Backend
     heldout: HeldOut
     gate: Floats
     weak_weight: float
     digest: str
+    learned: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +90,8 @@ def train_control(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
 
     def fit(weight: float) -> Fit:
         weak = _weak(control, weak_rows, weight, job.seed, None)
-        return _fit(job, control, weights, weak, weight, held[weight], steps)
+        weak_ids = [control.weak_ids[row] for row in weak_rows] if weak is not None else []
+        return _fit(job, control, weights, weak, weak_ids, weight, held[weight], steps)
 
     fitted = fit(chosen.weight)
     metrics = {
@@ -93,6 +106,7 @@ def train_control(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
         "log_loss": round(chosen.log_loss, 4),
         "table": [one.json() for one in trials],
         "sentence": sentence(trials, chosen, len(weak_rows)),
+        **beginning(fitted.backend),
     }
     other = None
     if rival is not None:
@@ -103,7 +117,14 @@ def train_control(job: TrainJob, control: ControlJob, steps: Steps) -> Outcome:
 
 
 def _fit(
-    job: TrainJob, control: ControlJob, weights: Floats, weak: Weak | None, weight: float, held: HeldOut, steps: Steps
+    job: TrainJob,
+    control: ControlJob,
+    weights: Floats,
+    weak: Weak | None,
+    weak_ids: Sequence[str],
+    weight: float,
+    held: HeldOut,
+    steps: Steps,
 ) -> Fit:
     """Train on all that may be trained on, and predict the blind sample."""
     how = "with" if weak is not None else "without"
@@ -111,22 +132,25 @@ def _fit(
     used = weights > 0
     people = [example for example, use in zip(control.examples, used, strict=True) if use]
     examples, targets, mass = joined(people, control.targets[used], weights[used], weak)
-    backend = for_labels(warmed(job, control), control.name)
+    ids = [one for one, use in zip(control.ids, used, strict=True) if use]
+    fields = fields_of(job, control)
+    tasks = learned([*ids, *weak_ids], examples, fields)
+    backend = for_labels(warmed(job, control, tasks), control.name)
     backend.fit(examples, targets, weights=mass, multiple=control.multiple, seed=job.seed)
     gate = ask(backend, control.gate_examples, len(control.labels), control.name)
     steps.say(f"predicted the blind sample for '{control.name}'", 1)
-    ids = [one for one, use in zip(control.ids, used, strict=True) if use]
     digest = sha256(
         control.name,
         control.labels,
         control.multiple,
-        control.fields,
+        fields,
         ids,
         targets,
         mass,
-        seen(examples, control.fields),
+        seen(examples, fields),
+        *origin(job, backend),
     )
-    return Fit(backend, held, gate, weight, digest)
+    return Fit(backend, held, gate, weight, digest, tasks)
 
 
 def fits_of(job: TrainJob, control: ControlJob) -> int:
@@ -172,5 +196,6 @@ def _heldout(job: TrainJob, control: ControlJob, weights: Floats, weak: Weak | N
         weak=weak,
         places=job.offered(control),
         most=1 if is_slow(job, control) else None,
+        pool=control.pool,
         progress=lambda done, total: steps.say(f"cross-validated '{control.name}'{how}: fold {done} of {total}", 1),
     )

@@ -8,19 +8,20 @@ from typing import Any
 
 from adapter.backend_loading import AnyBackend, ask_regions, for_regions
 from adapter.errors import BackendError
-from adapter.training.common import Steps, seen, sha256, warmed
+from adapter.training.common import Steps, beginning, fields_of, learned, origin, seen, sha256, warmed
 from adapter.training.job import RegionJob, TrainJob
 from adapter.vocabulary import JsonObject
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """One control of regions, trained. gate: what it finds in the blind sample."""
+    """One control of regions, trained. gate: what it finds in the blind sample. learned: digests of its tasks."""
 
     backend: AnyBackend
     gate: list[list[JsonObject] | None]
     metrics: dict[str, Any]
     digest: str
+    learned: list[str]
 
 
 def train_regions(job: TrainJob, control: RegionJob, steps: Steps) -> Found:
@@ -40,24 +41,28 @@ def train_regions(job: TrainJob, control: RegionJob, steps: Steps) -> Found:
         )
     steps.say(f"training '{control.name}'")
     examples, regions = [control.examples[row] for row in rows], [control.regions[row] for row in rows]
-    backend = for_regions(warmed(job, control), control.name)
+    ids = [control.ids[row] for row in rows]
+    fields = fields_of(job, control)
+    tasks = learned(ids, examples, fields)
+    backend = for_regions(warmed(job, control, tasks), control.name)
     backend.fit(examples, regions, labels=control.labels, weights=control.weights[rows], seed=job.seed)
     gate = ask_regions(backend, control.gate_examples, control.name)
     steps.say(f"asked '{control.name}' about the blind sample", 1)
-    ids = [control.ids[row] for row in rows]
     digest = sha256(
         control.name,
         control.labels,
-        control.fields,
+        fields,
         ids,
         regions,
         control.weights[rows],
-        seen(examples, control.fields),
+        seen(examples, fields),
+        *origin(job, backend),
     )
     metrics = {
         "people": len(rows),
         "regions": sum(map(len, regions)),
         "seconds": round(time.perf_counter() - started, 3),
         "sentence": f"{len(rows)} tasks with {sum(map(len, regions))} regions.",
+        **beginning(backend),
     }
-    return Found(backend, gate, metrics, digest)
+    return Found(backend, gate, metrics, digest, tasks)

@@ -15,7 +15,7 @@ from adapter.core.folds import grouped_folds
 from adapter.core.heldout import HeldOut
 from adapter.core.intervals import wilson
 from adapter.errors import BackendError
-from adapter.ports import BackendFactory, Floats
+from adapter.ports import BackendFactory, Floats, Preparing
 from adapter.vocabulary import JsonObject
 
 WEIGHTS = (0.0, 0.25, 1.0)
@@ -47,15 +47,17 @@ def cross_validate(
     weak: Weak | None = None,
     places: Mapping[str, Any] | None = None,
     most: int | None = None,
+    pool: Sequence[JsonObject] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOut:
     """Return probabilities (n, k) for each example from a model that saw neither it nor a duplicate of it.
 
     targets (n, k), weights (n,), groups (n,): equal for duplicates; none of the weak examples may be a duplicate of
     one of `examples`. most: folds that are really made; the rows of the others stay NaN (for backends whose fits are
-    long). progress: called with (folds done, folds). Where a fold leaves only one class to learn from,
-    its model is that class's share by the rule of succession. Rows that the backend cannot read are NaN. Raises
-    BackendError with fewer than two groups of duplicates, or when the backend cannot learn at all.
+    long). pool: tasks without labels, for a backend that learns from them. progress: called with (folds done, folds).
+    Where a fold leaves only one class to learn from, its model is that class's share by the rule of succession. Rows
+    that the backend cannot read are NaN. Raises BackendError with fewer than two groups of duplicates, or when the
+    backend cannot learn at all.
     """
     try:
         parts = grouped_folds(groups, folds, seed, strata_of(targets, multiple))
@@ -72,6 +74,8 @@ def cross_validate(
         inside, held = np.flatnonzero(parts != fold), np.flatnonzero(parts == fold)
         x, y, w = joined([examples[row] for row in inside], targets[inside], weights[inside], weak)
         backend = for_labels(make(factory, fields, options, places, where="cross-validation"), "cross-validation")
+        if len(pool) and isinstance(backend, Preparing):
+            backend.prepare(pool, seed=seed)
         try:
             backend.fit(x, y, weights=w, multiple=multiple, seed=seed)
         except BackendError as error:

@@ -97,6 +97,18 @@ def test_a_job_survives_its_folder(tmp_path: Path) -> None:
         assert len(other.weak_ids) == 0 or np.array_equal(one.weak_targets, other.weak_targets)
 
 
+def test_one_sample_of_the_pool_is_written_once_however_many_models_learn_from_it(tmp_path: Path) -> None:
+    pool = tuple({"text": f"nobody labelled {number}"} for number in range(40))
+    of_it_own = ({"text": "another"},)
+    each = [replace(control_job(4, name=f"c{number}"), pool=pool) for number in range(5)]
+    before = job(*each, replace(control_job(4, name="own"), pool=of_it_own), control_job(4, name="none"))
+    before.save(tmp_path)
+    assert (tmp_path / "examples.jsonl").read_text(encoding="utf-8").count("nobody labelled") == len(pool)
+    after = TrainJob.load(tmp_path)
+    assert [one.pool for one in after.controls] == [*[pool] * 5, of_it_own, ()]
+    assert [one.examples for one in after.controls] == [one.examples for one in before.controls]
+
+
 def test_a_job_whose_parts_do_not_fit_is_refused() -> None:
     with pytest.raises(BackendError, match="do not fit together"):
         replace(control_job(6), weights=np.ones(5, np.float32))
@@ -336,23 +348,78 @@ def test_weak_labels_stay_until_training_without_them_is_better_by_a_standard_er
 
 
 WARM = """
+from pathlib import Path
 from backends.linear import Linear
 class Warm(Linear):
-    began = ""
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.warm, self.place = False, "cold"
     def warm_start(self, folder):
-        type(self).began = (folder / "meta.json").exists() or bool(list(folder.iterdir()))
-        self.warm = str(folder)
+        self.warm, self.place = bool(list(folder.iterdir())), str(folder)
+    def fit(self, *args, **named):
+        super().fit(*args, **named)
+        with (Path(__file__).parent / "fits.txt").open("a") as stream:
+            stream.write("warm\\n" if self.warm else "cold\\n")
     def save(self, folder):
         super().save(folder)
-        (folder / "began.txt").write_text(getattr(self, "warm", "cold"))
+        (folder / "began.txt").write_text(self.place)
 """
 
 
-def test_a_backend_that_can_begin_where_the_model_in_use_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A backend that notes of each fit, in this file, how it began."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "warm_backend.py").write_text(WARM)
     monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+    return tmp_path / "mine" / "fits.txt"
 
+
+def warm_job(control: ControlJob, previous: Path | None = None, **options: Any) -> TrainJob:
+    before = str(previous / "result" / "candidate") if previous is not None else ""
+    return replace(job(control, **options), backend="warm_backend:Warm", previous=before)
+
+
+def test_folds_begin_anew_and_only_the_final_fit_near_the_model_in_use(fits: Path, tmp_path: Path) -> None:
+    grown = control_job(24, gate=2)
+    few = replace(
+        grown,
+        **{part: getattr(grown, part)[:12] for part in ("ids", "examples", "targets", "weights", "groups")},
+    )
+    first = train_here(warm_job(few), tmp_path / "first")
+    assert fits.read_text().split() == ["cold"] * 4
+    assert first.metrics["controls"]["spam"]["began"] == "anew"
+    fits.unlink()
+    second = train_here(warm_job(grown, tmp_path / "first"), tmp_path / "second")
+    assert fits.read_text().split() == ["cold"] * 3 + ["warm"], "three folds, and the model"
+    assert second.metrics["controls"]["spam"]["began"] == "near the model in use"
+    cold = train_here(warm_job(grown), tmp_path / "third")
+    assert np.array_equal(cold.heldout["spam"].probabilities, second.heldout["spam"].probabilities)
+    assert cold.metrics["data_digest"] != second.metrics["data_digest"], "what it began near to is part of it"
+
+
+@pytest.mark.parametrize("change", ["blind", "rejected", "edited", "unknown", "damaged", "weak"])
+def test_a_model_that_learned_what_may_no_longer_train_is_no_start(fits: Path, tmp_path: Path, change: str) -> None:
+    control = control_job(16, gate=2)
+    weak = "always" if change == "weak" else "never"
+    before = control_job(16, weak=8, gate=2) if change == "weak" else control
+    train_here(warm_job(before, weak=weak), tmp_path / "first")
+    learned = tmp_path / "first" / "result" / "candidate" / "learned.json"
+    if change == "blind":  # a copy of a task that has trained has come into the blind sample
+        control = replace(control, gate_groups=("t3", "x"))
+    elif change == "rejected":
+        control = replace(control, weights=np.where(np.arange(16) == 5, 0, 1).astype(np.float32))
+    elif change == "edited":
+        control = replace(control, examples=({"text": "another text"}, *control.examples[1:]))
+    elif change == "unknown":
+        learned.unlink()
+    elif change == "damaged":
+        learned.write_text('{"spam": [1, {}]}')
+    result = train_here(warm_job(control, tmp_path / "first"), tmp_path / "second")
+    assert result.metrics["controls"]["spam"]["began"] == "anew"
+
+
+def test_a_backend_that_can_begin_where_the_model_in_use_ended(fits: Path, tmp_path: Path) -> None:
     def began(previous: str, name: str, **options: Any) -> str:
         work = job(control_job(12, gate=2))
         work = replace(work, backend="warm_backend:Warm", previous=previous, options=options)
