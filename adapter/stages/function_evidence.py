@@ -45,12 +45,12 @@ class Voted:
 def voted(project: Project, control: Control) -> Voted:
     """Read the stored votes on one control."""
     found = function_votes(project, control)
-    names, versions, votes = list(found.names), list(found.versions), found.votes
+    names, votes = list(found.names), found.votes
     known = {function.name: function for function in project.functions()}
     total = votes.shape[0]
     seen = []
-    for name, version in zip(names, versions, strict=True):
-        missing = project.columns.missing(project.name, VOTES, control.name, name, version, total)
+    for key in found.keys:
+        missing = project.columns.missing(project.name, VOTES, *key, total)
         edges = [0, *(edge for stretch in missing for edge in stretch), total]
         seen.append(tuple((lo, hi) for lo, hi in zip(edges[::2], edges[1::2], strict=True) if hi > lo))
     mine = [

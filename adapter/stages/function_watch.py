@@ -22,8 +22,8 @@ from adapter.errors import FunctionsError
 from adapter.labeling import LabelingFunction, control_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import people_labels
+from adapter.stages.function_votes import VOTES, votes_key
 from adapter.stages.function_watch_reports import Figures, Flip, FunctionChange, WatchReport, excerpt
-from adapter.stages.vote import VOTES
 from adapter.vocabulary import Control, JsonObject, Task
 
 Votes = npt.NDArray[np.int16]
@@ -166,7 +166,7 @@ class FunctionWatch:
 
     def _stored(self, function: LabelingFunction, control: Control) -> Votes | None:
         """Its votes in the store, if it has voted on the whole pool in this version without a fault."""
-        key = (self.project.name, VOTES, control.name, function.name, function.version)
+        key = (self.project.name, VOTES, *votes_key(function, control))
         if self.project.columns.missing(*key, self.pool):
             return None
         whole = self.project.columns.read(*key, self.pool, fill=ABSTAIN)

@@ -124,7 +124,8 @@ class ModelAnswers:
         if not project.columns.has(project.name, *asked):
             chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(name) or {}
             source, whole = str(chosen.get("chosen", "")), str(chosen.get("version", ""))
-            if not whole or version != f"weak-{source}-{whole[:8]}":
+            other = chosen.get("of", list(self.control.labels)) != list(self.control.labels)
+            if not whole or other or version != f"weak-{source}-{whole[:8]}":
                 return None
             asked = (WEAK, name, source, whole)
         total = project.store.tasks.count(project.name)

@@ -14,7 +14,7 @@ from adapter.errors import FunctionsError
 from adapter.labeling import control_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import people_labels
-from adapter.stages.vote import VOTES
+from adapter.stages.function_votes import VOTES, votes_key
 from adapter.vocabulary import Control, Task
 
 MOST_LABELLED = 20_000
@@ -88,7 +88,7 @@ def _votes(project: Project, control: Control, tasks: Sequence[Task]) -> np.ndar
                 continue
         except FunctionsError:
             continue  # `vote` reports it with advice
-        key = (project.name, VOTES, control.name, function.name, function.version)
+        key = (project.name, VOTES, *votes_key(function, control))
         if project.columns.has(*key):
             votes += project.columns.read(*key, total, fill=-1)[seqs] >= 0
     return votes

@@ -19,7 +19,7 @@ import numpy as np
 from adapter.engines import FAULT, FAULTS_TOLD, Applied, EngineRun, counted, is_count, make_engine
 from adapter.labeling import LabelingFunction, control_of
 from adapter.stages.context import Project
-from adapter.stages.function_votes import CONFIDENCE, VOTES
+from adapter.stages.function_votes import CONFIDENCE, VOTES, votes_key
 from adapter.stages.reports import VoteReport
 from adapter.vocabulary import Control, Fault, JsonObject
 
@@ -103,8 +103,8 @@ def _spans(project: Project, functions: Sequence[LabelingFunction], controls: di
     total = project.store.tasks.count(project.name)
     missing = {}
     for function in functions:
-        column = (VOTES, controls[function.name].name, function.name, function.version)
-        missing[function.name] = project.columns.missing(project.name, *column, total)
+        key = votes_key(function, controls[function.name])
+        missing[function.name] = project.columns.missing(project.name, VOTES, *key, total)
     cuts = sorted({end for ranges in missing.values() for pair in ranges for end in pair})
     spans = []
     for lo, hi in pairwise(cuts):
@@ -139,7 +139,7 @@ def _store_votes(
     for at, function in enumerate(functions):
         if function.name in result.postponed:
             continue
-        column = (controls[function.name].name, function.name, function.version)
+        column = votes_key(function, controls[function.name])
         if function.name in result.confidence:
             sure = np.asarray(result.confidence[function.name], np.float32)
             project.columns.write(project.name, CONFIDENCE, *column, lo, sure)
@@ -209,7 +209,7 @@ def _store_counts(project: Project, done: _Done, functions: Sequence[LabelingFun
 
 def _drop_unused(project: Project, functions: Sequence[LabelingFunction], controls: dict[str, Control]) -> None:
     """Forget the columns of versions that are no longer in use, now that the present ones are whole."""
-    used = {(controls[function.name].name, function.name, function.version) for function in functions}
+    used = {votes_key(function, controls[function.name]) for function in functions}
     for what in (VOTES, CONFIDENCE):
         for column in project.store.columns.versions(project.name, what):
             if column not in used:

@@ -30,15 +30,15 @@ def weak_labels(project: Project, control: Control) -> JsonObject:
     """Consolidate the functions' votes on a control, unless nothing that matters has changed; return what is noted.
 
     version and chosen name the column of probabilities; why: the choice in words; table: all scores; warnings: about
-    near-copies; made_of: digest of the functions; base: of all that does not depend on labels; labels: how many were
-    outside and inside the blind sample; functions, rows.
+    near-copies; made_of: digest of the functions; base: of all that does not depend on people's labels; of: the
+    control's labels; labels: how many of people's were outside and inside the blind sample; functions, rows.
     """
     found = function_votes(project, control)
     if not found.names:
         return {"version": "", "chosen": "", "table": [], "functions": [], "made_of": ""}
     policy = project.settings.consolidate
     made_of = digest(tuple(zip(found.names, found.versions, strict=True)))
-    base = digest(made_of, len(found.votes), policy.model_dump_json())
+    base = digest(made_of, tuple(control.labels), len(found.votes), policy.model_dump_json())
     learn, blind = labels_of(project, control)
     sizes = [len(learn), len(blind)]
     noted = (project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE) or {}).get(control.name) or {}
@@ -68,6 +68,7 @@ def weak_labels(project: Project, control: Control) -> JsonObject:
         "rows": len(found.votes),
         "made_of": made_of,
         "base": base,
+        "of": list(control.labels),
         "labels": sizes,
     }
 

@@ -18,6 +18,7 @@ from adapter.cli import main as hitl
 from adapter.cli.lf_examples import by_label, cut
 from adapter.cli.lf_report import Sort, bars, ordered, says
 from adapter.stages.consolidate import consolidate
+from adapter.stages.function_votes import votes_key
 from adapter.stages.functions import functions_report
 from adapter.stages.ingest import ingest
 from adapter.stages.vote import VOTES, vote
@@ -188,7 +189,7 @@ def test_drift_of_many_functions_is_told_once(world: Any, run: Callable[..., Any
     project = world.project
     for function in project.functions():
         said = np.where(np.arange(400) < 150, 0, -1).astype(np.int16)
-        project.columns.write("spam", VOTES, "spam", function.name, function.version, 0, said)
+        project.columns.write("spam", VOTES, *votes_key(function, project.learned[0]), 0, said)
     text = " ".join(run("report").output.split())
     assert "so the data changes with the order of ingest: says_subscribe, says_check" in text
     assert "coverage drifts over the pool: " not in text

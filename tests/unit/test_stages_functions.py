@@ -11,9 +11,10 @@ import pytest
 
 from adapter.errors import FunctionsError
 from adapter.stages.function_examples import function_examples, task_text
+from adapter.stages.function_votes import VOTES, votes_key
 from adapter.stages.functions import SECONDS_NOTE, FunctionFigures, functions_report
 from adapter.stages.ingest import ingest
-from adapter.stages.vote import VOTES, vote
+from adapter.stages.vote import vote
 from adapter.vocabulary import Annotation, Consensus, Control, Fault
 
 Make = Callable[..., Any]
@@ -74,8 +75,9 @@ def voted_world(make_world: Make, tasks: int = 200, **settings: Any) -> Any:
     ingest(project)
     texts = [task.data["text"] for task in project.store.tasks.between("spam", 0, tasks)]
     said = answers(tasks, texts)
+    (control,) = project.learned
     for function in project.functions():
-        project.columns.write("spam", VOTES, "spam", function.name, function.version, 0, said[function.name])
+        project.columns.write("spam", VOTES, *votes_key(function, control), 0, said[function.name])
         if function.name == "broken":
             found = [Fault("broken", function.version, "vote", f"c{n}", f"ValueError: {n % 2}") for n in range(5)]
             found.append(Fault("broken", function.version, "vote", None, f"{tasks - 5} more tasks failed"))
@@ -208,7 +210,7 @@ def test_coverage_over_the_pool_drifts_when_the_data_changes(make_world: Make) -
     )
     function = project.functions()[0]
     said = np.where(np.arange(200) < 80, 1, -1).astype(np.int16)
-    project.columns.write("spam", VOTES, "spam", function.name, function.version, 0, said)
+    project.columns.write("spam", VOTES, *votes_key(function, project.learned[0]), 0, said)
     found = by_name(world)["early"]
     assert found.coverage_drifts
     assert "100% of the first tasks, 0% of the last" in found.remarks[0]
@@ -223,7 +225,7 @@ def test_tasks_that_a_function_has_not_seen_are_pending_and_no_abstentions(make_
     )
     assert functions_report(project).controls[0].waiting == ("late",)
     function = project.functions()[0]
-    project.columns.write("spam", VOTES, "spam", "late", function.version, 0, np.full(150, 1, np.int16))
+    project.columns.write("spam", VOTES, *votes_key(function, project.learned[0]), 0, np.full(150, 1, np.int16))
     found = by_name(world)["late"]
     assert (found.pending, found.coverage, found.coverage_drifts) == (50, 1.0, False)
     assert found.remarks == ("has not seen 50 tasks yet: run `hitl vote`",)

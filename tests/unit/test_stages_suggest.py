@@ -15,6 +15,7 @@ from adapter.errors import DataError, FunctionsError, LabelError
 from adapter.labeling import discover
 from adapter.settings import ProjectSettings
 from adapter.stages import suggest_accept, suggest_likeness
+from adapter.stages.function_votes import votes_key
 from adapter.stages.ingest import ingest
 from adapter.stages.suggest import GROUPS, kept, suggest
 from adapter.stages.suggest_accept import accept
@@ -164,7 +165,8 @@ def test_a_suggestion_becomes_readable_code_that_votes(world: Any) -> None:
     assert [one.name for one in world.project.functions()] == ["begs", "link", "music", first.name]
     vote(world.project)
     function = world.project.functions()[-1]
-    votes = world.project.columns.read("spam", "votes", "spam", first.name, function.version, 180, fill=-1)
+    key = votes_key(function, world.project.learned[0])
+    votes = world.project.columns.read("spam", "votes", *key, 180, fill=-1)
     assert int((votes == 0).sum()) == first.votes
     assert any(entry.what == "suggestion accepted" for entry in world.project.store.audit.all("spam"))
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from adapter.settings import EngineSettings
+from adapter.stages.function_votes import function_votes, votes_key
 from adapter.stages.ingest import ingest
 from adapter.stages.vote import CONFIDENCE, SECONDS, VOTES, vote
+from adapter.stages.weak import weak_labels
 
 HEAD = "from adapter.labeling import keywords, labeling_function\n"
 LINK = "\n@labeling_function\ndef link(data):\n    return 'spam' if 'http' in data['text'] else None\n"
@@ -38,7 +40,7 @@ def make(make_world: Callable[..., Any]) -> Callable[..., Any]:
 
 def column(project: Any, name: str, what: str = VOTES) -> Any:
     function = next(item for item in project.functions() if item.name == name)
-    return project.columns.read("spam", what, "spam", name, function.version, TASKS, fill=-9)
+    return project.columns.read("spam", what, *votes_key(function, project.learned[0]), TASKS, fill=-9)
 
 
 def by_hand(project: Any, name: str) -> list[int]:
@@ -70,7 +72,35 @@ def test_the_columns_hold_what_the_functions_say_whatever_the_partitions(make: A
 
 
 def _version(project: Any, name: str) -> str:
+    function = next(item for item in project.functions() if item.name == name)
+    return votes_key(function, project.learned[0])[2]
+
+
+def _own_version(project: Any, name: str) -> str:
     return str(next(item.version for item in project.functions() if item.name == name))
+
+
+def test_a_label_put_before_the_others_does_not_change_what_votes_say(
+    make: Any, make_world: Callable[..., Any]
+) -> None:
+    """Votes are stored as numbers of labels: those of the old list must not be read by the new one."""
+    project = make(LINK + BEGS)
+    vote(project)
+    before = weak_labels(project, project.learned[0])
+    (control,) = project.learned
+    renumbered = replace(control, labels=("other", *control.labels))
+    space = replace(project.space, controls=(renumbered,))
+    project = replace(project, space=space)
+    assert function_votes(project, renumbered).names == ()
+    assert vote(project).computed == {"link": TASKS, "begs": TASKS}
+    found = function_votes(project, renumbered)
+    assert found.names == ("link", "begs")
+    for place, name in enumerate(found.names):
+        expected = [vote + 1 if vote >= 0 else vote for vote in by_hand(project, name)]
+        assert found.votes[:, place].tolist() == expected
+    after = weak_labels(project, renumbered)
+    assert after["version"] != before["version"]
+    assert after["of"] == ["other", "spam", "ham"]
 
 
 def test_confidences_are_stored_for_those_that_gave_any(make: Any) -> None:
@@ -148,13 +178,13 @@ def test_what_each_function_costs_is_kept_and_starts_anew_with_a_version(make: A
     assert set(note) == {"link", "sure"}
     assert note["link"]["rows"] == TASKS
     assert note["link"]["seconds"] > 0
-    assert note["link"]["version"] == _version(project, "link")
+    assert note["link"]["version"] == _own_version(project, "link")
     project = make(LINK + SURE.replace("0.75", "0.5"))
     vote(project)
     again = project.store.projects.notes("spam", SECONDS)[SECONDS]["spam"]
     assert again["link"] == note["link"]
     assert again["sure"]["rows"] == TASKS
-    assert again["sure"]["version"] == _version(project, "sure")
+    assert again["sure"]["version"] == _own_version(project, "sure")
 
 
 def test_faults_are_counted_and_shown_with_three_examples(make: Any) -> None:
