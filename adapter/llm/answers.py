@@ -35,11 +35,15 @@ _FENCE = re.compile(r"```[\w-]*\s*(.*?)```", re.DOTALL)
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
 _NAMES = ("answer", "label", "labels", "answers", "class", "category", "key", "choice", "result")
 _NOT = re.compile(
-    r"\b(not|no|isn't|isnt|never|neither|nor|rather than|instead of|unlike|except)\b|n't\b", re.IGNORECASE
+    r"\b(not|no|isnt|cannot|never|neither|nor|rather than|instead of|anything but|hardly|unlikely|unlike|except)\b"
+    r"|n['\u2019]t\b",
+    re.IGNORECASE,
 )
 _SAYS = re.compile(
-    r"(?:answer|label|choice|key|option)\s*(?:is|:|=|->|→)\s*[\"'`*(\[]*([^\s\"'`*)\].,;]+)", re.IGNORECASE
+    r"(?:answer|label|choice|key|option)\s*(?:is|:|=|->|→)\s*[\"'`*(\[]*(?!(?-i:[ai])\s+\w)([^\s\"'`*)\].,;]+)",
+    re.IGNORECASE,
 )
+"""In "the answer is a matter of taste" the small a is no key."""
 _YES, _NO = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0", "none"})
 
 
@@ -133,7 +137,10 @@ def _several(text: str, sheet: Sheet) -> npt.NDArray[np.bool_]:
         if isinstance(inner, dict):
             value = inner
         if isinstance(value, dict) and not isinstance(inner, list | str):
-            said = {_match(str(name), names): _truth(each) for name, each in value.items()}
+            said: dict[int | None, bool | None] = {}
+            for name, each in value.items():
+                number, holds = _match(str(name), names), _truth(each)
+                said[number] = holds if said.get(number, holds) == holds else None  # it says both
             if said and None not in said and None not in said.values():
                 return np.asarray([bool(said.get(number, False)) for number in range(k)])
         elif isinstance(inner, list | str):

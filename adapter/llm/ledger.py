@@ -152,16 +152,20 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {"format": _FORMAT, "accounts": {}}
-    except OSError as error:
-        raise _damaged(path, error.strerror or "unreadable") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, getattr(error, "strerror", "") or "unreadable") from error
     try:
         whole: dict[str, Any] = json.loads(text)
         if whole["format"] != _FORMAT:
             raise ValueError("another format")
         for book in whole["accounts"].values():
-            if book["spent"] < 0 or not all(each[0] >= 0 and each[1] >= 0 for each in book["held"].values()):
-                raise ValueError("a negative amount")
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            amounts = [book["spent"], *(amount for amount, _ in book["held"].values())]
+            # A NaN would pass every limit.
+            if not all(type(amount) is int and amount >= 0 for amount in amounts):
+                raise ValueError("an amount that is no whole number from 0 on")
+            if not all(at >= 0 for _, at in book["held"].values()):
+                raise ValueError("a moment that is none")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     return whole
 
@@ -192,12 +196,13 @@ class Quota:
             if self._path is None:
                 return self._admitted(keys)[0]
             with locked(self._path.with_suffix(".lock")):
-                if self._path.is_file():
-                    self._known.update(self._path.read_text(encoding="ascii").split())
+                written = self._path.read_text(encoding="ascii", errors="replace") if self._path.is_file() else ""
+                self._known.update(written.split())
                 admitted, fresh = self._admitted(keys)
                 if fresh:
+                    cut = "\n" if written and not written.endswith("\n") else ""  # by a kill in the middle of a line
                     with self._path.open("a", encoding="ascii") as file:
-                        file.write("".join(f"{key}\n" for key in fresh))
+                        file.write(cut + "".join(f"{key}\n" for key in fresh))
                 return admitted
 
     def _admitted(self, keys: Sequence[str]) -> tuple[frozenset[str], list[str]]:

@@ -51,7 +51,7 @@ class Rate:
                 left = max(due, self._paused) - self._clock.now()
             if left <= 0:
                 return
-            self._clock.sleep(left)
+            self._clock.sleep(min(left, 3600.0))
 
     def pause(self, seconds: float) -> None:
         """Let nobody ask for so many seconds."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -17,6 +16,8 @@ _COUNTS = {
     "attempts": (1, 20),
     "most": (1, 100_000_000),
 }
+_MOST = 1e9
+"""Greatest of any number here: beyond it, seconds and amounts of money overflow."""
 _ABOVE_0 = ("timeout_s", "requests_per_minute", "tokens_per_minute", "budget", "run_budget")
 _MAY_LACK = frozenset({"requests_per_minute", "tokens_per_minute", "budget", "run_budget", "temperature", "most"})
 
@@ -107,7 +108,8 @@ def checked_options(given: Mapping[str, Any], where: str) -> AskOptions:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: a whole number may be too large for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
 
 
 def _wrong(where: str, name: str, value: object, remedy: str) -> BackendError:

@@ -101,9 +101,10 @@ def _tokens(logprobs: object) -> tuple[Token, ...]:
 
 
 def _probability(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-3:
+    # Compared, not converted: a whole number may be too large for a float, and NaN is less than nothing.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1e-3:
         return None
-    return math.exp(max(min(float(value), 0.0), -1000.0))
+    return math.exp(float(max(min(value, 0.0), -1000.0)))
 
 
 def _count(value: object) -> int | None:

@@ -233,11 +233,13 @@ def test_its_version_is_its_content(tmp_path: Path) -> None:
             "llm('tiny', guideline='one', at_least=.5)",
             "llm('tiny', guideline='one', question='Is it?')",
             "llm('tiny', guideline='one', samples=3)",
+            "llm('tiny', guideline='one', run_budget=1.0, price_input=1.0)",
+            "llm('tiny', guideline='one', run_budget=2.0, price_input=1.0)",
         )
     ]
     (tmp_path / "guide.txt").write_text("two", encoding="utf-8")
     others.append(version("llm('tiny', guideline_file='guide.txt')"))
-    assert len({one, *others}) == 9
+    assert len({one, *others}) == 11
 
 
 @pytest.mark.parametrize(

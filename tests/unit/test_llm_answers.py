@@ -75,6 +75,10 @@ def test_it_reads_what_names_a_label(text: str) -> None:
         "[" * 100_000,
         '{"a": "A", "b": "B"}',
         "a spammer's ham-fisted attempt; spam",
+        "The answer is a matter of taste.",
+        "This isn\u2019t spam",
+        "anything but spam",
+        "hardly spam",
     ],
 )
 def test_what_names_no_label_is_no_answer(text: str) -> None:
@@ -116,7 +120,9 @@ def test_several_labels(text: str, expected: list[int]) -> None:
     assert [int(p > 0.5) for p in found.probabilities] == expected
 
 
-@pytest.mark.parametrize("text", ['{"A": 7}', '{"D": true}', "pink", "", '{"labels": ["pink"]}'])
+@pytest.mark.parametrize(
+    "text", ['{"A": 7}', '{"D": true}', "pink", "", '{"labels": ["pink"]}', '{"A": true, "red": false}']
+)
 def test_several_labels_of_which_one_is_none_are_no_answer(text: str) -> None:
     with pytest.raises(Unusable):
         read_answer(Reply(text), SEVERAL, 0.9)
@@ -207,6 +213,15 @@ def test_a_hostile_reply_is_read_or_refused(value: Any) -> None:
         except ValueError:
             continue
         assert all(0 <= token.probability <= 1 and sum(token.others.values()) <= 1.06 for token in reply.tokens)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_numbers_too_large_for_a_float_are_read_or_refused(number: int) -> None:
+    content = [{"token": "A", "logprob": -0.1, "top_logprobs": [{"token": "B", "logprob": number}]}]
+    reply = {"choices": [{"message": {"content": "A"}, "logprobs": {"content": content}}]}
+    assert read_reply(json.dumps(reply).encode()).tokens[0].others.get("B", 0.0) == 0.0
+    content[0]["logprob"] = number
+    assert read_reply(json.dumps(reply).encode()).text == "A"
 
 
 @given(st.integers() | st.none(), st.integers() | st.none(), st.text(max_size=100))

@@ -18,10 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llm_server import KEY, LlmServer, Manners, by_words
 
+from adapter.errors import BackendError
 from adapter.llm import Answered, Asker, Down, Endpoint, Prompt, Spent, checked_options, make_sheet
 from adapter.llm.client import Patience
 from adapter.llm.ledger import NANO, Ledger, Prices, Quota
-from adapter.llm.limits import Backoff
+from adapter.llm.limits import Backoff, Clock, Rate
 
 FAST = Patience(timeout_s=5.0, attempts=4, failures=500, backoff=Backoff(base_s=0.005, longest_s=0.02))
 READ, WRITTEN = 2.5, 10.0
@@ -187,10 +188,23 @@ def test_accounts_are_apart_and_old_reservations_count_as_spent(tmp_path: Path) 
         again.reserve(NANO // 2)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', '{"format": 1, "accounts": {"a": {"spent": -1}}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        "\xff",
+        '{"format": 1}',
+        '{"format": 1, "accounts": {"a": {"spent": -1}}}',
+        '{"format": 1, "accounts": {"llm": {"spent": NaN, "held": {}}}}',
+        '{"format": 1, "accounts": {"llm": {"spent": 0, "held": {"x": [NaN, 0]}}}}',
+    ],
+)
 def test_a_damaged_ledger_is_never_taken_for_an_empty_one(tmp_path: Path, server: LlmServer, text: str) -> None:
     (tmp_path / "llm").mkdir()
-    (tmp_path / "llm" / "ledger.json").write_text(text, encoding="utf-8")
+    (tmp_path / "llm" / "ledger.json").write_text(text, encoding="latin-1")
     (outcome,) = asker(server, tmp_path, budget=1.0).ask(["win"])
     assert isinstance(outcome, Down)
     assert "cannot be read" in str(outcome)
@@ -228,3 +242,32 @@ def test_a_quota_is_shared_and_those_it_admitted_stay_admitted(tmp_path: Path) -
     assert second.admit(["c", "d", "a"]) == {"c", "a"}
     assert first.admit(["a", "d", "c"]) == {"a", "c"}
     assert Quota(None, None).admit(["x"]) == {"x"}
+
+
+@pytest.mark.parametrize("rest", [b"a\nb", b"a\n\xff\xfe"])
+def test_a_quota_outlives_a_line_that_a_kill_cut(tmp_path: Path, rest: bytes) -> None:
+    (tmp_path / "q.txt").write_bytes(rest)
+    assert Quota(tmp_path / "q.txt", 3).admit(["a", "c", "d"]) == {"a", "c"}
+    assert Quota(tmp_path / "q.txt", 3).admit(["a", "c", "d"]) == {"a", "c"}
+
+
+@pytest.mark.parametrize("name", ["price_input", "budget", "run_budget", "timeout_s", "requests_per_minute"])
+@pytest.mark.parametrize("value", [1e300, 10**400])
+def test_settings_too_large_to_count_with_are_refused(name: str, value: float) -> None:
+    with pytest.raises(BackendError, match=name):
+        checked_options({"model": "m", "price_output": 1.0, name: value}, "me")
+
+
+def test_a_rate_too_low_to_wait_for_at_once_is_waited_for_in_parts() -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) > 2:
+            raise KeyboardInterrupt
+
+    rate = Rate(1e-300, None, Clock(now=lambda: 0.0, sleep=sleep))
+    rate.wait(1)
+    with pytest.raises(KeyboardInterrupt):
+        rate.wait(1)
+    assert max(slept) <= 3600

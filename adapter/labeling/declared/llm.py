@@ -155,6 +155,8 @@ def llm(
     pairs = _pairs(shots, seen, at)
     least = checked_confidence("llm", at_least, at) or 0.0
     given = {key: value for key, value in dataclasses.asdict(checked).items() if key not in _SPEED}
+    if checked.run_budget is not None:  # what it left out is asked about when it is raised, as with `budget` and `most`
+        given["run_budget"] = checked.run_budget
     spec: dict[str, Any] = {
         "kind": "llm", "fields": list(seen), "guideline": text, "question": question, "shots": [list(p) for p in pairs],
         "at_least": least, "may_abstain": bool(may_abstain), "options": given,
