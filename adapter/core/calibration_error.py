@@ -7,6 +7,10 @@ the size of a true deviation that would give the plain sum that was seen: simula
 found, from none (Broecker and Smith 2007, consistency resampling) to as large as can be. Where half of the simulations
 lie below what was seen is the estimate, where 97.5 and 2.5 % do are the ends of the interval: a parametric bootstrap by
 test inversion (Carpenter 1999), which holds at 0, where resampling of tasks never gets to.
+
+Simulated for softmax models of 2, 4 and 10 labels, calibrated, too sure and not sure enough, with 150 to 3,000 tasks:
+the interval holds the truth in 90 to 98 % of samples (94 on the mean), the estimate lies above it in 49 %. The truth is
+that of these bins: what changes its sign within one does not show.
 """
 
 from __future__ import annotations
@@ -176,8 +180,35 @@ def _error(rows: Sequence[Bin], n: int, seed: int) -> CalibrationError:
     # The squared gap less its sampling variance; a bin of one task has none to tell and gives its squared gap.
     noise = np.where(count > 1, r * (1 - r) / np.maximum(count - 1, 1), 0.0)
     rms = math.sqrt(max(0.0, float(share @ (gap**2 - noise))))
-    value, lower, upper = _inverted(c, _smooth(rows, gap), share, count, plain, seed)
+    value, lower, upper = _inverted(c, _direction(rows, gap), share, count, plain, seed)
     return CalibrationError(value, lower, upper, n, plain, rms, tuple(rows))
+
+
+def _direction(rows: Sequence[Bin], gap: Doubles) -> Doubles:
+    """Return the way in which the truth may deviate: a line through the gaps, and of how the smoothed gaps bend off it
+    so much as is not noise (James and Stein 1961, as a share of variance).
+
+    The gaps themselves hold bins near 0 and beyond, by chance. Deviations drawn out along them would be folded by the
+    absolute value, so that too large a plain error is expected of the truth: intervals that end too low."""
+    label = np.array([-1 if row.label is None else row.label for row in rows])
+    confidence, right = (np.array([getattr(row, name) for row in rows]) for name in ("confidence", "right"))
+    count = np.array([float(row.n) for row in rows])
+    likely = (right * count + 1) / (count + 2)
+    variance = likely * (1 - likely) / count
+    smooth = _smooth(rows, gap)
+    line, left, noise = smooth.copy(), 0.0, 0.0
+    for one in np.unique(label):
+        here = np.flatnonzero(label == one)
+        if len(here) < 3:  # a line would go through them
+            continue
+        weight = count[here] / count[here].sum()
+        x = confidence[here] - weight @ confidence[here]
+        hat = weight + np.outer(x, x * weight) / (weight @ x**2)
+        line[here] = hat @ gap[here]
+        left += float(count[here] @ (gap[here] - line[here]) ** 2)
+        noise += float(count[here] @ ((np.eye(len(here)) - hat) ** 2 @ variance[here]))
+    real = max(0.0, 1.0 - noise / left) if left > 0 else 0.0
+    return np.asarray(line + real * (smooth - line))
 
 
 def _smooth(rows: Sequence[Bin], gap: Doubles) -> Doubles:

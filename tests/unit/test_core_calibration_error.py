@@ -12,7 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter.core.calibration_error import classwise_calibration_error, expected_calibration_error
+from adapter.core.calibration_error import (
+    Bin,
+    _direction,
+    classwise_calibration_error,
+    expected_calibration_error,
+)
 
 
 def by_definition(confidence: Any, right: Any, bins: int) -> float:
@@ -100,6 +105,59 @@ def simulated(n: int, truth: float, rounds: int, seed: int = 0) -> list[Any]:
         right = random.random(n) < confidence - truth
         found.append(expected_calibration_error(confidence, right, seed=number))
     return found
+
+
+def softmax(scores: Any) -> Any:
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def tempered_model(n: int, k: int, factor: float, random: np.random.Generator, scale: float = 4.0) -> tuple[Any, Any]:
+    """Confidence of a model of k labels whose log odds are `factor` times what they should be, and the probability that
+    it is right."""
+    scores = random.normal(0.0, scale, (n, k))
+    said, true = softmax(factor * scores), softmax(scores)
+    return said.max(axis=1), true[np.arange(n), said.argmax(axis=1)]
+
+
+@pytest.mark.slow
+class TestIntervalOfModels:
+    """A reduced form of a simulation: 168 kinds of model and sample, 400 draws each; see the figures in the module."""
+
+    @pytest.mark.parametrize(("k", "factor"), [(2, 1.3), (4, 0.5), (10, 2.0)])
+    @pytest.mark.parametrize("n", [150, 300, 1200])
+    def test_it_covers_the_truth(self, k: int, factor: float, n: int) -> None:
+        confidence, right = tempered_model(400_000, k, factor, np.random.default_rng(99))
+        truth = abs(float((confidence - right).mean()))  # all of one sign
+        random = np.random.default_rng([k, n])
+        covered = []
+        for number in range(30):
+            confidence, right = tempered_model(n, k, factor, random)
+            found = expected_calibration_error(confidence, random.random(n) < right, seed=number)
+            covered.append(found.lower <= truth <= found.upper)
+        assert np.mean(covered) >= 0.8  # .95 in theory: one in 10,000 falls below
+
+    def test_an_interval_of_an_underconfident_model_does_not_end_too_low(self) -> None:
+        confidence, right = tempered_model(400_000, 4, 0.5, np.random.default_rng(99))
+        truth = float((right - confidence).mean())
+        random = np.random.default_rng(5)
+        above = []
+        for number in range(150):
+            confidence, right = tempered_model(150, 4, 0.5, random)
+            found = expected_calibration_error(confidence, random.random(150) < right, seed=number)
+            above.append(found.upper >= truth)
+        assert np.mean(above) >= 0.93  # .975 in theory; along the gaps as they were found .91
+
+
+def test_deviations_are_sought_along_a_line_where_bends_are_noise() -> None:
+    random = np.random.default_rng(0)
+    confidence = np.linspace(0.3, 0.95, 15)
+    for size, straight in ((10, True), (100_000, False)):
+        gap = 0.1 * np.sign(confidence - 0.6) + random.normal(0, 0.4 / np.sqrt(size), 15)
+        right = np.clip(confidence + gap, 0, 1)
+        rows = [Bin(c, c, c, r, 1 / 15, size) for c, r in zip(confidence, right, strict=True)]
+        way = _direction(rows, right - confidence)
+        assert bool(np.abs(np.diff(way, 2)).max() < 0.02) == straight
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,3 +58,15 @@ def test_a_first_model_must_not_lose_to_marking_nothing() -> None:
 def test_equal_tasks_make_no_difference() -> None:
     verdict = promotion(np.full(20, 0.4), np.full(20, 0.4), POLICY)
     assert (verdict.outcome, verdict.figures["p_worse"], verdict.figures["losses"]) == (Outcome.PASS, 1.0, 0)
+
+
+def test_thousands_of_blind_tasks_take_little_memory() -> None:
+    differences = np.random.default_rng(3).normal(0.02, 0.2, 3_000)
+    tracemalloc.start()
+    try:
+        p = paired_worse(differences)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert p < 0.01
+    assert peak < 64e6  # all flips at once: 480 MB
