@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from adapter.core.blind import draws
+from adapter.core.pool_prior import MOST, root_of
 from adapter.errors import BackendError
 from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
@@ -24,6 +26,7 @@ from backends.device import device_of
 from backends.encoder_notes import About, note, noted, stamp
 from backends.files import damaged, read_model, write_model
 from backends.head import Head, checked, fit_head
+from backends.importing import import_transformers
 from backends.options import need_fields, one_of, positive, refuse_unknown, whole
 from backends.text import text_of
 from backends.vectors import Remembered, key_of, vector_folder
@@ -50,7 +53,7 @@ class Embedding:
     strength of regularisation. cache: remember vectors by content. cache_folder: also there, for other processes;
     cache_half: there with 16 bits a number, half the room. threads: of torch for the whole process; 0 leaves them as
     they are; more than one pays only where cores are idle. device: `auto` (CUDA where there is one), `cpu` or `cuda`.
-    Probabilities are calibrated as `backends.head` says.
+    Probabilities are calibrated, and what the pool says is leaned on, as `backends.head` says.
     """
 
     def __init__(
@@ -85,6 +88,14 @@ class Embedding:
         self._folder = vector_folder(str(cache_folder), self.cache_half) if cache and cache_folder else None
         self._head: Head | None = None
         self._known: About | None = None
+        self._root: Floats | None = None
+
+    def prepare(self, examples: Sequence[JsonObject], *, seed: int = 0) -> None:
+        """Learn from at most MOST tasks of the pool along which directions labels are likely to differ; see
+        `adapter.core.pool_prior`. Their vectors are those that a ranking asks for anyway."""
+        texts = list({text: None for text in (text_of(example, self.fields) for example in examples) if text})
+        order = np.argsort(draws(texts, seed, "prior"), kind="stable")  # of a pool that grew, mostly the same ones
+        self._root = root_of(self._vectors([texts[row] for row in order[:MOST]]))
 
     def fit(
         self, examples: Sequence[JsonObject], targets: Floats, *, weights: Floats, multiple: bool, seed: int
@@ -95,7 +106,7 @@ class Embedding:
         goal, mass, rows = checked(examples, targets, weights, readable, f"text in {list(self.fields)}")
         kept = [texts[row] or "" for row in rows]
         vectors = self._vectors(kept).astype(np.float64)
-        self._head = fit_head(vectors, goal, mass, multiple=multiple, c=self.c, keys=kept, seed=seed)
+        self._head = fit_head(vectors, goal, mass, multiple=multiple, c=self.c, keys=kept, seed=seed, root=self._root)
 
     def predict(self, examples: Sequence[JsonObject]) -> Floats:
         """Return probabilities (n, k); NaN rows where no field is there."""
@@ -184,6 +195,8 @@ class Encoder:
 
     def __init__(self, folder: str, speed: str = "exact", device: str = "cpu") -> None:
         import torch
+
+        import_transformers()
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from adapter.core.pool_prior import MOST, root_of
 from adapter.ports import Backend, Floats
 from adapter.simulate.learning import Ground
 from adapter.vocabulary import JsonObject
@@ -51,10 +52,11 @@ SETTINGS = {
 class Dense:
     """The head of the shipped text backends on vectors that are known already. An example is `{"row": i}`."""
 
-    def __init__(self, vectors: Floats, keys: Sequence[str], c: float) -> None:
+    def __init__(self, vectors: Floats, keys: Sequence[str], c: float, root: Floats | None = None) -> None:
         self._vectors = vectors
         self._keys = keys
         self._c = c
+        self._root = root
         self._head: Head | None = None
 
     def fit(
@@ -65,7 +67,7 @@ class Dense:
         keys = [self._keys[row] for row in rows]
         goal, mass = np.asarray(targets, np.float64), np.asarray(weights, np.float64)
         features = self._vectors[rows].astype(np.float64)
-        self._head = fit_head(features, goal, mass, multiple=multiple, c=self._c, keys=keys, seed=seed)
+        self._head = fit_head(features, goal, mass, multiple=multiple, c=self._c, keys=keys, seed=seed, root=self._root)
 
     def predict(self, examples: Sequence[JsonObject]) -> Floats:
         """Return probabilities (n, k)."""
@@ -144,10 +146,14 @@ def maker(name: str, rows: Rows, ground: Ground) -> Callable[[], Backend]:
             return made
 
         return pixels
-    vectors = rows.vectors if rows.vectors is not None else latent(rows.keys, [one["row"] for one in ground.pool])
+    pool = [one["row"] for one in ground.pool]
+    vectors = rows.vectors if rows.vectors is not None else latent(rows.keys, pool)
+    # As the embedding backend learns it from the pool; the linear backend, for which `latent` stands, has no such prior
+    drawn = np.random.default_rng(ground.seed).permutation(len(pool))[:MOST]
+    root = root_of(vectors[np.asarray(pool)[drawn]]) if rows.vectors is not None else None
 
     def dense() -> Backend:
-        return Dense(vectors, rows.keys, setting.c)
+        return Dense(vectors, rows.keys, setting.c, root)
 
     return dense
 

@@ -18,7 +18,7 @@ from adapter.core.blind import draws
 from adapter.core.strategies import State, Strategy, Vectors, choose
 from adapter.core.strategies.base import Function
 from adapter.errors import BackendError
-from adapter.ports import Backend, Floats
+from adapter.ports import Backend, Floats, Preparing
 from adapter.simulate.metrics import Metric
 from adapter.vocabulary import JsonObject
 
@@ -227,6 +227,8 @@ def _check(picked: Ints, open_rows: npt.NDArray[np.bool_], take: int) -> None:
 def fitted(ground: Ground, new: Callable[[], Backend], rows: Ints) -> Backend | None:
     """Return a model of these rows' labels; None where nothing can be learned from them."""
     backend = new()
+    if isinstance(backend, Preparing):
+        backend.prepare(ground.pool, seed=ground.seed)
     try:
         backend.fit(
             [ground.pool[row] for row in rows],
