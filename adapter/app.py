@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import secrets as randomness
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class App:
         self._platform = platform
         self._projects: dict[str, Project] = {}
         self._lock = threading.RLock()
+        if str(settings.config) not in sys.path:
+            sys.path.append(str(settings.config))  # the user's own backends lie beside adapter.yaml
 
     @cached_property
     def store(self) -> Store:
@@ -95,6 +98,12 @@ class App:
         if conf.embedded:
             url = f"http://127.0.0.1:{conf.port}"
             token = token or embedded_token(self.settings.home)
+        if not token and conf.embedded:
+            raise PlatformRefused(
+                "the embedded Label Studio has not been started yet",
+                where=url,
+                remedy="Start it with `hitl up`; it makes its own token.",
+            )
         if not token:
             raise PlatformRefused(
                 "no Label Studio token is set",

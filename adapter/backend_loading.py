@@ -15,39 +15,47 @@ from adapter.vocabulary import JsonObject
 
 AnyBackend = Backend | RegionBackend
 KNOWN = (
-    "backends.linear",
-    "backends.embedding",
-    "backends.transformer",
-    "backends.token_spans",
-    "backends.image",
-    "backends.pixels",
-    "backends.pairs",
-    "backends.detection",
-    "backends.tabular",
-    "backends.llm",
+    "backends.linear:Linear",
+    "backends.embedding:Embedding",
+    "backends.transformer:Transformer",
+    "backends.token_spans:TokenSpans",
+    "backends.image:Image",
+    "backends.pixels:Pixels",
+    "backends.pairs:Pairs",
+    "backends.detection:Detection",
+    "backends.tabular:Tabular",
+    "backends.llm:LLM",
 )
-"""Modules of the backends that the project ships, for advice."""
+"""Paths of the backends that the project ships, for advice."""
 
 
 def load_factory(path: str, *, where: str = "") -> BackendFactory:
-    """Return what a dotted path such as `backends.linear:Linear` names. Raises BackendError with advice.
+    """Return what a dotted path such as `backends.linear:Linear` names. `mine.py:Mine` is the same as `mine:Mine`: a
+    file in a folder of Python's path, which the settings' folder is. Raises BackendError with advice.
 
     The module is imported: like labeling functions, backends are code that whoever writes the settings trusts.
     """
     module_name, colon, name = path.partition(":")
+    module_name = module_name.removesuffix(".py")
     if not colon or not module_name or not name or module_name.startswith("."):
+        meant = next((one for one in KNOWN if path and path.lower() in one.lower()), KNOWN[0])
         raise BackendError(
-            f"'{path}' is no backend path",
-            where=where,
-            remedy="Write it as `module:factory`: `backends.linear:Linear`.",
+            f"'{path}' is no backend path", where=where, remedy=f"Write it as `module:factory`: `{meant}`."
         )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):  # what it needs is not
+            raise BackendError(
+                f"the module of the backend '{path}' cannot be imported: {error}",
+                where=where,
+                remedy=f"Install what it imports, or mend the import in {module_name}.",
+            ) from error
+        close = nearest(module_name, [one.partition(":")[0] for one in KNOWN])
         raise BackendError(
             f"the module of the backend '{path}' cannot be imported: {error}",
             where=where,
-            remedy=f"{nearest(module_name, KNOWN)} Its folder must be on Python's path, and what it imports installed.",
+            remedy=f"{close} A file of your own lies beside adapter.yaml, or on Python's path.",
         ) from error
     except Exception as error:
         raise BackendError(
@@ -66,8 +74,9 @@ def load_factory(path: str, *, where: str = "") -> BackendFactory:
 def build(
     path: str, fields: Sequence[str], options: Mapping[str, Any], places: Mapping[str, Any] | None = None
 ) -> AnyBackend:
-    """Return an unfitted backend. places: what this machine and project offer, see `ports.BackendFactory`: passed to
-    factories that have a parameter of that name and no such option, and never part of a model. Raises BackendError."""
+    """Return an unfitted backend. fields: the task fields that it looks at, unless the option `fields` names others.
+    places: what this machine and project offer, see `ports.BackendFactory`: passed to factories that have a parameter
+    of that name and no such option, and never part of a model. Raises BackendError."""
     return make(load_factory(path, where="backend.path"), fields, options, places, where=path)
 
 
@@ -88,7 +97,7 @@ def make(
             known = {}
     here = {name: place for name, place in (places or {}).items() if name in known and name not in options}
     try:
-        backend = factory(fields=tuple(fields), **{**options, **here})
+        backend = factory(**{**options, **here, "fields": looked_at(fields, options)})
     except HitlError:
         raise
     except Exception as error:
@@ -105,6 +114,21 @@ def make(
             remedy="See backends/README.md for the five methods.",
         )
     return backend
+
+
+def looked_at(fields: Sequence[str], options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the task fields that a backend looks at: those of the option `fields`, which a table needs whose columns
+    are not all shown, else `fields`, those that the control's object shows. Raises BackendError."""
+    if "fields" not in options:
+        return tuple(fields)
+    named = options["fields"]
+    if not isinstance(named, list | tuple) or not named or not all(isinstance(one, str) and one for one in named):
+        raise BackendError(
+            f"option 'fields' is {named!r}",
+            where="backend.options",
+            remedy="Give a list of the data's columns, such as [age, hours].",
+        )
+    return tuple(named)
 
 
 def ask(backend: Backend, examples: Sequence[JsonObject], k: int, control: str) -> Floats:

@@ -22,6 +22,7 @@ from adapter.backend_loading import (
     regions_of,
 )
 from adapter.errors import HitlError, ModelError
+from adapter.kinds import label_kind
 from adapter.ports import Aligning, Backend, Floats, Interactive, RegionBackend
 from adapter.vocabulary import Control, JsonObject
 
@@ -67,8 +68,8 @@ class Bundle:
         return any(costly(backend) for backend in self.backends.values())
 
     def check(self, controls: Sequence[Control]) -> None:
-        """Raise ModelError if the model learned one of these controls with other labels, or in another order. One that
-        it has not learned (too few labels by then) is no contradiction."""
+        """Raise ModelError if the model learned one of these controls with other labels, or in another order, or with
+        another number of labels a task. One that it has not learned (too few labels by then) is no contradiction."""
         labels = self.labels
         for control in controls:
             if control.name in labels and labels[control.name] != control.labels:
@@ -77,6 +78,14 @@ class Bundle:
                     f"{list(control.labels)}",
                     where=control.name,
                     remedy="Train a new model, or restore the labels in the label config.",
+                )
+            several = bool(self.meta["controls"].get(control.name, {}).get("multiple"))
+            if control.name in labels and label_kind(control) is not None and several != control.multiple:
+                raise ModelError(
+                    f"the model knows {'several labels' if several else 'one label'} a task for '{control.name}', the "
+                    f"label config has {'several' if control.multiple else 'one'}",
+                    where=control.name,
+                    remedy="Train a new model, or restore the label config.",
                 )
 
     def predict(self, examples: Sequence[JsonObject], *, controls: Sequence[str] | None = None) -> dict[str, Floats]:

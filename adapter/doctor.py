@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapter.errors import HitlError
+from adapter.errors import HitlError, ModelError
 from adapter.findings import (
     Fetch,
     Finding,
@@ -32,6 +32,9 @@ from adapter.findings import (
 if TYPE_CHECKING:
     from adapter.app import App
     from adapter.stages.context import Project
+
+MOST_BLIND = 0.6
+"""Share of blind tasks above which `doctor` warns."""
 
 
 def diagnose(app: App, settings_path: Path, *, ask: Fetch = fetch) -> list[Finding]:
@@ -72,6 +75,7 @@ def _diagnose(app: App, settings_path: Path, ask: Fetch) -> Iterator[Finding]:
             project = app.project(name)
             yield from function_findings(project)
             yield model_finding(project)
+            yield from order_findings(project)
             if usable and store_works:
                 yield from platform_findings(project)
         except HitlError as error:
@@ -139,8 +143,9 @@ def function_findings(project: Project) -> Iterator[Finding]:
 
 
 def model_finding(project: Project) -> Finding:
-    """Whether the model backend can be loaded and takes its options."""
+    """Whether the model backend can be loaded and takes its options, and the current model's files are there."""
     from adapter.backend_loading import build, for_labels, for_regions
+    from adapter.stages.evidence import current_judge
 
     where, paths = f"project {project.name}", dict[str, None]()
     try:
@@ -153,7 +158,34 @@ def model_finding(project: Project) -> Finding:
         return failed(where, error)
     if not paths:
         return Finding(Level.OK, where, "no control has a model: people label alone")
+    try:
+        current_judge(project)
+    except ModelError as error:
+        return failed(where, error)
+    except HitlError:
+        pass  # the store has a finding of its own
     return Finding(Level.OK, where, f"the model backends load: {', '.join(paths)}")
+
+
+def order_findings(project: Project) -> Iterator[Finding]:
+    """Whether the strategies are there, and whether the blind sample leaves something to learn from."""
+    from adapter.core.strategies import load_strategy
+
+    where, rank = f"project {project.name}", project.settings.rank
+    for key, name in (("rank.strategy", rank.strategy), ("rank.cold_start", rank.cold_start)):
+        try:
+            load_strategy(name, project.config, where=key)
+        except HitlError as error:
+            yield failed(where, error)
+    share = project.settings.blind.share
+    if share == 0:
+        advice = "Set `blind.share`, such as 0.1, unless you can do without."
+        yield Finding(
+            Level.WARN, where, "blind.share is 0: no accuracy, no gate and no saving can ever be measured", advice
+        )
+    elif share > MOST_BLIND:
+        advice = "Blind tasks never train: lower `blind.share`, such as to 0.1."
+        yield Finding(Level.WARN, where, f"blind.share is {share:g}: little or nothing is left to learn from", advice)
 
 
 __all__ = ["Finding", "Level", "diagnose", "settings_finding"]

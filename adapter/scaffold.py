@@ -57,7 +57,7 @@ def scaffold(folder: Path, wish: Wish) -> Made:
     data = Path(os.path.relpath(wish.data.resolve(), config.resolve())).as_posix() if wish.data else ""
     files = {
         config / "adapter.yaml": _adapter_yaml(wish),
-        config / "projects" / f"{name}.yaml": _project_yaml(name, module, data, wish),
+        config / "projects" / f"{name}.yaml": _project_yaml(name, module, data, wish, image),
         config / "label_configs" / f"{module}.xml": _label_config(labels, field, image, wish.multiple),
         folder / "labeling_functions" / f"{module}.py": _functions(name, labels, field, image),
         config / "secrets.env": _SECRETS,
@@ -174,7 +174,10 @@ web:
 """
 
 
-def _project_yaml(name: str, module: str, data: str, wish: Wish) -> str:
+def _project_yaml(name: str, module: str, data: str, wish: Wish, image: bool) -> str:
+    backend, others = "backends.linear:Linear", "learns in seconds; backends.embedding:Embedding reads sentences."
+    if image:
+        backend, others = "backends.image:Image", "is a small network; backends.pixels:Pixels is for digits and signs."
     path = json.dumps(data, ensure_ascii=False)
     return f"""# The project {name}. Relative paths start from the folder of adapter.yaml.
 label_config: label_configs/{module}.xml
@@ -189,8 +192,8 @@ data:
   exclude: []
 
 backend:
-  # backends.linear:Linear learns in seconds; backends.embedding:Embedding reads sentences.
-  path: backends.linear:Linear
+  # {backend} {others}
+  path: {backend}
 
 window:
   # Tasks that are open in Label Studio at one time.
@@ -219,8 +222,9 @@ def _functions(name: str, labels: Sequence[str], field: str, image: bool) -> str
     label, place = json.dumps(labels[0], ensure_ascii=False), json.dumps(field, ensure_ascii=False)
     word = json.dumps(labels[0].lower(), ensure_ascii=False)
     if image:
-        what, how = "The file's name or folder says the label.", ", whole_words=False"
-        yes, no = json.dumps(f"hitl-file:{labels[0].lower()}/1.png", ensure_ascii=False), '"hitl-file:1.png"'
+        # A label as short as "1" stands in the middle of many a file's name.
+        what, how = "The file's name or folder says the label.", ", whole_words=False" if len(labels[0]) > 2 else ""
+        yes, no = json.dumps(f"hitl-file:{labels[0].lower()}/0.png", ensure_ascii=False), '"..."'
         rule = "An example that abstains on every image. Replace it by what you know."
         body, examples = "return None", f"({{{place}: {no}}}, None)"
     else:

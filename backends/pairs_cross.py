@@ -15,6 +15,7 @@ from adapter.errors import BackendError
 from adapter.ports import Floats
 from backends.device import set_threads
 from backends.files import Arrays
+from backends.importing import import_transformers
 from backends.temperature import temperature_of
 from backends.transformer_training import held_rows
 
@@ -185,6 +186,7 @@ class CrossEncoder:
         return logits.float()
 
     def _load_base(self, labels: int) -> None:
+        import_transformers()
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         from transformers.utils import logging
 
@@ -246,6 +248,8 @@ class CrossEncoder:
     def from_parts(self, meta: dict[str, Any], arrays: Arrays) -> None:
         """Become what was taken apart. Raises KeyError, TypeError, ValueError or RuntimeError if it does not fit."""
         import torch
+
+        import_transformers()
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
         config = dict(meta["config"])

@@ -18,6 +18,7 @@ from adapter.ports import Floats
 from adapter.vocabulary import JsonObject
 from backends.embedding import Embedding, folder_of
 from backends.images import ImageReader
+from backends.importing import import_transformers
 from backends.pairs_sides import texts_of
 from backends.pairs_small import Kind
 from backends.vectors import Remembered, key_of
@@ -66,6 +67,7 @@ class Clip:
     """A model with an image and a text tower, by `AutoModel`: CLIP, SigLIP and their like. Thread-safe."""
 
     def __init__(self, folder: str, device: str) -> None:
+        import_transformers()
         from transformers import AutoImageProcessor, AutoModel, AutoTokenizer
 
         try:
@@ -205,6 +207,7 @@ def pretrained(
 
 @lru_cache(maxsize=8)
 def _has_two_towers(folder: str) -> bool:
+    import_transformers()
     from transformers import AutoConfig
 
     try:

@@ -11,6 +11,10 @@ from adapter.errors import DiskFull, HitlError, StoreError
 _SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 
+class Gone(StoreError):
+    """An artifact is not there any more, or not what was written: restore it, or compute it again."""
+
+
 @contextmanager
 def told(where: str) -> Iterator[None]:
     """Turn what the file system raises into DiskFull or StoreError."""
@@ -19,7 +23,7 @@ def told(where: str) -> Iterator[None]:
     except HitlError:
         raise
     except FileNotFoundError as error:
-        raise StoreError(
+        raise Gone(
             "the artifact is gone",
             where=where,
             remedy="Restore the artifact store from its backup, or compute this column or model again.",
@@ -38,9 +42,9 @@ def told(where: str) -> Iterator[None]:
         ) from error
 
 
-def damaged(uri: str, where: str) -> StoreError:
+def damaged(uri: str, where: str) -> Gone:
     """Return the error for content that is not what its digest says."""
-    return StoreError(
+    return Gone(
         f"artifact {uri} is not what was written: its digest differs",
         where=where,
         remedy="Restore it from a backup, or compute this column or model again.",

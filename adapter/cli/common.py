@@ -80,6 +80,7 @@ def secrets_of(settings: Settings) -> list[str]:
         settings.label_studio.password,
         settings.web.backend_password,
         settings.web.webhook_secret,
+        settings.llm.api_key,
     )
     return [value.get_secret_value() for value in values if value.get_secret_value()]
 

@@ -122,6 +122,8 @@ def simulate(
     from adapter.simulate.options import SimulateOptions
 
     configure_logging("debug" if state_of(context).verbose else "warning")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # a backend of one's own lies in the working folder, as a strategy does
     to_stdout = out is not None and str(out) == "-"
     strategies = tuple(dict.fromkeys(name.strip() for name in strategy.split(",") if name.strip()))
     if len(strategies) > 1 or seeds > 1:

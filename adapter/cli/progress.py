@@ -69,7 +69,7 @@ def _show(found: ProgressReport) -> None:
             for point in points
         ]
         columns = ("curve", "labels", "accuracy", "lower", "upper", "blind tasks")
-        table(f"\n{control.control}", columns, rows, empty="no model has been measured on blind tasks yet")
+        table(f"\n{control.control}", columns, rows, empty="no curve yet")
         if rows:
             say(_drawing(control))
         for sentence in (control.forecast, control.saved, str(control.advice["why"])):

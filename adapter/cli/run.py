@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -16,6 +17,9 @@ from adapter.errors import PlatformError
 if TYPE_CHECKING:
     from adapter.settings import Settings
     from adapter.supervise import Child
+
+WEB_PATIENCE_S = 30.0
+"""Seconds that the scheduler waits for our own endpoints."""
 
 
 def up(
@@ -54,21 +58,28 @@ def children(context: typer.Context, settings: Settings) -> list[Child]:
 
     path = str(Path(os.path.abspath(config_path(context))))
     start = [sys.executable, "-m", "adapter", "--config", path, *(["--verbose"] if state_of(context).verbose else [])]
+    anywhere = settings.web.host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    here = "127.0.0.1" if anywhere else settings.web.host
+    # Label Studio asks our endpoints when the scheduler connects them. Labels do not wait for ever for endpoints.
+    ours = Ready(f"http://{f'[{here}]' if ':' in here else here}:{settings.web.port}/health", patience_s=WEB_PATIENCE_S)
     if not settings.label_studio.embedded:
-        return [Child("web", [*start, "web"]), Child("scheduler", [*start, "scheduler"])]
+        return [Child("web", [*start, "web"]), Child("scheduler", [*start, "scheduler"], needs=ours)]
     ready = Ready(f"http://127.0.0.1:{settings.label_studio.port}/health")
     return [
         Child("label-studio", [*start, "label-studio"], log=False),  # the server writes that log itself
         Child("web", [*start, "web"], needs=ready),
-        Child("scheduler", [*start, "scheduler"], needs=ready),
+        Child("scheduler", [*start, "scheduler"], needs=lambda: ready() and ours()),
     ]
 
 
 class Ready:
-    """Whether a server answers at an address; asks at most twice a second, and no more once it did."""
+    """Whether a server answers at an address; asks at most twice a second, and no more once it did. patience_s: seconds
+    from the first question on after which it counts as ready all the same."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience_s: float = math.inf) -> None:
         self.url = url
+        self._patience_s = patience_s
+        self._first: float | None = None
         self._next = 0.0
         self._was = False
 
@@ -76,8 +87,11 @@ class Ready:
         """Ask, if it is time."""
         from adapter.findings import fetch
 
+        if self._first is None:
+            self._first = time.monotonic()
         if not self._was and time.monotonic() >= self._next:
-            self._was = fetch("GET", self.url, {}, None).status == 200
+            late = time.monotonic() - self._first > self._patience_s
+            self._was = late or fetch("GET", self.url, {}, None).status == 200
             self._next = time.monotonic() + 0.5
         return self._was
 

@@ -160,7 +160,20 @@ def train(
             return {"version": None, "promoted": False, "sentence": "no training is due"}
         return stage(found)
 
-    run_stage(context, "train", project, as_json, work=work)
+    def show(title: str, result: Any) -> None:
+        from adapter.cli.show import report
+        from adapter.logs import plain
+
+        figures = plain(result)
+        metrics = figures.pop("metrics", None) or {}
+        figures.pop("verdict", None)  # its sentence stands there; --json has all of both
+        for control, about in metrics.get("controls", {}).items():
+            figures[f"weak labels of {control}"] = about.get("sentence", "")
+        for control, about in metrics.get("calibration", {}).items():
+            figures[f"calibration of {control}"] = about.get("sentence", "")
+        report(title, figures)
+
+    run_stage(context, "train", project, as_json, work=work, show=show)
 
 
 def register(app: typer.Typer) -> None:

@@ -157,11 +157,11 @@ def reading(confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -
 
 
 def _short(share: float) -> str:
-    return f"{share:.2f}".replace("0.", ".", 1) if share < 0.995 else "1"
+    return f"{share:.2f}".replace("0.", ".", 1) if share < 0.995 else "1.00"
 
 
 def _fine(share: float) -> str:
-    return f"{share:.3f}".replace("0.", ".", 1) if share < 0.9995 else "1"
+    return f"{share:.3f}".replace("0.", ".", 1) if share < 0.9995 else "1.000"
 
 
 __all__ = ["Calibrated", "Reading", "calibrated", "calibrated_control", "decided", "reading"]

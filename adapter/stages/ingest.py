@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
+from adapter.backend_loading import looked_at
 from adapter.errors import DataError, DiskFull, nearest
 from adapter.readers import PREFIX, Item, Record, Reject, Source, canonical, open_source
 from adapter.stages.reports import Report
@@ -138,6 +139,15 @@ def _checked(source: Source, project: Project) -> Iterator[Item]:
                     remedy="Take it out of `data.exclude`, or change the label config.",
                 )
             _require(field, "the label config", seen, source)
+        for control in (*project.learned, *project.marked):
+            for field in looked_at((), project.backend_of(control).options):
+                if field in data.exclude:
+                    raise DataError(
+                        f"column '{field}' is excluded, but the model of '{control.name}' looks at it",
+                        where="data.exclude",
+                        remedy="Take it out of `data.exclude`, or out of the option `fields` of the backend.",
+                    )
+                _require(field, "backend.options.fields", seen, source)
     return chain(head, items)
 
 

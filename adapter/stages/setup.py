@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,9 @@ from adapter.vocabulary import REASON_FIELD, LabelSpace
 
 WEBHOOK_HEADER = "X-Hitl-Secret"
 WEBHOOK_PATH = "/webhook"
+_ONE_AT_A_TIME = threading.Lock()
+"""On SQLite, Label Studio 1.23 answers a request that met a lock by running it once more from its beginning: of two
+projects that are made at the same moment one may be made twice."""
 
 
 def setup(project: Project, *, connect: bool = True) -> SetupReport:
@@ -23,8 +27,13 @@ def setup(project: Project, *, connect: bool = True) -> SetupReport:
 
     connect: whether to register webhook and backend; their failure is a note, not an error, since the web process
     may not be up yet. Raises PlatformNotFound when the bound project was deleted, LabelConfigError when its labels
-    are not ours.
+    are not ours. Of several projects, one is set up at a time.
     """
+    with _ONE_AT_A_TIME:
+        return _setup(project, connect)
+
+
+def _setup(project: Project, connect: bool) -> SetupReport:
     store = project.store
     row = store.projects.ensure(project.name, project.space.digest)
     bound = row.platform_id if row.platform_id is not None else project.settings.project_id

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,14 @@ def test_other_labels_are_refused(tmp_path: Path) -> None:
     bundle().save(tmp_path / "model")
     with pytest.raises(ModelError, match="Train a new model"):
         Bundle.load(tmp_path / "model", controls=[control("bad", "good")])
+
+
+def test_one_label_a_task_is_not_several(tmp_path: Path) -> None:
+    """Probabilities that sum to one are no probabilities of each label by itself."""
+    bundle().save(tmp_path / "model")
+    several = replace(control("good", "bad"), multiple=True)
+    with pytest.raises(ModelError, match="one label a task for 'mood', the label config has several"):
+        Bundle.load(tmp_path / "model", controls=[several])
 
 
 @pytest.mark.parametrize("name", ["model.json", "control-0/backend.json", "control-1/arrays.safetensors"])
