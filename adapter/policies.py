@@ -312,9 +312,9 @@ class StopPolicy(Policy):
     never. least_labels: labels in training before the models' agreement or the expected gain may advise anything.
     stop_set: tasks drawn at random from the pool on which models are compared; nobody labels them for it. act: `advise`
     says so, `pause` also pushes no new tasks while the advice stands. shadow: measure what labels at random would have
-    brought, with models trained on the blind sample that are used for nothing else; null for backends that train fast,
-    true or false to have it always or never. shadow_s: most seconds that one such measurement may be expected to take.
-    seed: of everything random.
+    brought, with models trained on the blind sample and on tasks drawn at random, used for nothing else; null for
+    backends that train fast, true or false to have it always or never. shadow_s: most seconds that one such measurement
+    may be expected to take. seed: of everything random.
     """
 
     kappa: Annotated[float, Field(gt=0, le=1)] | None = 0.99

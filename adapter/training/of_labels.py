@@ -148,6 +148,7 @@ def _fit(
         targets,
         mass,
         seen(examples, fields),
+        *([sha256(seen(control.pool, fields))] if control.pool else []),
         *origin(job, backend),
     )
     return Fit(backend, held, gate, weight, digest, tasks)
