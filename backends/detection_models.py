@@ -14,6 +14,7 @@ from adapter.ports import Floats
 from backends.detection_small import losses, network, peaks, targets
 from backends.detection_training import Found, Truth
 from backends.files import Arrays
+from backends.importing import import_transformers
 
 NAME = "Detection"
 Parts = tuple[dict[str, Any], Arrays]
@@ -148,6 +149,7 @@ class Transformer:
 
 def pretrained(folder: str, labels: int, device: str) -> Transformer:
     """Return a detector with a new head for so many labels. Raises BackendError if it cannot be loaded."""
+    import_transformers()
     from transformers import AutoModelForObjectDetection
     from transformers.utils import logging
 
@@ -178,6 +180,7 @@ def pretrained(folder: str, labels: int, device: str) -> Transformer:
 
 def transformer_from(meta: dict[str, Any], arrays: Arrays, labels: int, device: str) -> Transformer:
     """Return the model that was taken apart. Raises ValueError if it does not fit."""
+    import_transformers()
     from transformers import AutoConfig, AutoModelForObjectDetection
 
     try:
@@ -199,6 +202,7 @@ def _colours(folder: str) -> tuple[Sequence[float], Sequence[float]]:
     ImageNet."""
     path = Path(folder) / "preprocessor_config.json"
     if not path.is_file():
+        import_transformers()
         from transformers.utils import cached_file
 
         found = (

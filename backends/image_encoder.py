@@ -18,6 +18,7 @@ import numpy as np
 
 from adapter.errors import BackendError
 from adapter.ports import Floats
+from backends.importing import import_transformers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -123,6 +124,8 @@ class VisionEncoder:
 
     def __init__(self, model: str, device: str) -> None:
         import torch
+
+        import_transformers()
         from transformers import AutoConfig, AutoModel
         from transformers.utils import logging
 
@@ -193,6 +196,7 @@ def _tower(model: Any) -> Any:
 
 def _preprocessor(model: str) -> dict[str, Any]:
     """Return what the model's folder says of its preparation; empty if it says nothing."""
+    import_transformers()
     from transformers.utils import cached_file
 
     for name in ("preprocessor_config.json", "processor_config.json"):

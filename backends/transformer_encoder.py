@@ -20,6 +20,7 @@ from adapter.errors import BackendError
 from adapter.ports import Floats
 from backends.embedding import folder_of
 from backends.files import damaged
+from backends.importing import import_transformers
 
 FOLDER = "encoder"
 WEIGHTS = "model.safetensors"
@@ -129,6 +130,7 @@ def pretrained(model: str, max_tokens: int, *, download: bool, where: str) -> En
     local = not download or Path(folder).is_dir()
     try:
         with _on_line(not local), _quiet(), torch.random.fork_rng(devices=[]):
+            import_transformers()
             from transformers import AutoModel, AutoTokenizer
 
             torch.manual_seed(0)  # of weights that the files lack, such as a pooler's, which nothing here reads
@@ -159,6 +161,7 @@ def saved_encoder(folder: Path, about: Mapping[str, Any], digests: Mapping[str, 
             raise damaged(folder, where, f"'{name}' is missing or changed")
     try:
         with _quiet(), torch.random.fork_rng(devices=[]):
+            import_transformers()
             from tokenizers import Tokenizer
             from transformers import AutoModel
 
@@ -243,6 +246,7 @@ def _digest(path: Path) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep `transformers` from writing to the terminal: what matters is raised."""
+    import_transformers()
     from transformers.utils import logging
 
     logging.disable_progress_bar()

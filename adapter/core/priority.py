@@ -40,7 +40,8 @@ class Candidates:
     copy of, or -1; copies are never picked. covered: (n,) whether any labeling function voted; None if that does not
     matter (a model judges). judging: positions of candidates whose labels tell most about the labeling functions, best
     first; None for none. probabilities: (n, k) of the control that leads, NaN where nobody judges. committee: source to
-    its own (n, k). alignment: (n,), see `strategies.State`. knowledge: further fields of `strategies.State`.
+    its own (n, k). alignment: (n,), see `strategies.State`. knowledge: further fields of `strategies.State`. regions:
+    whether the uncertainty is that of a model of regions alone, which has no probabilities of labels.
     """
 
     seq: Ints
@@ -54,6 +55,7 @@ class Candidates:
     committee: Mapping[str, Floats] = field(default_factory=dict)
     alignment: Floats | None = None
     knowledge: Mapping[str, Any] = field(default_factory=dict)
+    regions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,10 @@ _WHY = {
     REPRESENTATIVE: "typical of its part of the data",
     JUDGING: "tells most about the labeling functions",
 }
+
+
+_OF_LABELS = frozenset({"margin", "entropy", "least-confidence", "cluster-margin", "density"})
+"""Strategies that go by the uncertainty where there are no probabilities, and whose reasons speak of labels."""
 
 
 def open_rows(candidates: Candidates) -> Ints:
@@ -231,11 +237,20 @@ def compose(
             row = rows[taken]
             reason = JUDGING if judges[taken] else _reason(mix, bool(uncovered[row]), taken < typical)
             taken += 1
-        why = chosen.reason if reason == UNCERTAIN else _WHY[reason]
+        why = _reason_of(chosen, candidates.regions) if reason == UNCERTAIN else _WHY[reason]
         seq, blinded = int(candidates.seq[row]), bool(hidden[row])
         said = _said(candidates, int(row), chosen.name) if reason == UNCERTAIN else ""
         picks.append(Pick(seq, reason, float(score[row]), blinded, mix, bool(len(judging)), why, said))
     return picks
+
+
+def _reason_of(chosen: Chosen, regions: bool) -> str:
+    """The strategy's reason. One that speaks of labels says nothing true where only regions are found: it is then said
+    of these, with what it adds behind a comma."""
+    if not regions or chosen.name not in _OF_LABELS:
+        return chosen.reason
+    _, comma, more = chosen.reason.partition(",")
+    return f"the model is unsure of what it finds{comma}{more}"
 
 
 def _said(candidates: Candidates, row: int, strategy: str) -> str:

@@ -21,7 +21,7 @@ from adapter.errors import PlatformError, PlatformRefused, PlatformUnreachable
 from adapter.label_studio.launch import FOLDER_BUSY
 from adapter.label_studio.users import token_by_password
 
-READY_S = 180.0
+READY_S = 300.0
 GRACE_S = 10.0
 LAST_LINES = 15
 LARGEST_LOG = 10 * 1024 * 1024

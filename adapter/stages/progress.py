@@ -12,6 +12,7 @@ from adapter.core.saving import Said, Saving, saving
 from adapter.core.stopping import Standing, StopAdvice, advise, successive
 from adapter.stages.context import Project
 from adapter.stages.progress_curves import CurvePoint, Evidence, evidence_of
+from adapter.stages.progress_lacks import OFF, blind_off, lacking, no_curve, no_model, unmeasured
 from adapter.stages.progress_seen import remember
 from adapter.stages.progress_shadow import measure_progress, why_none
 from adapter.stages.progress_words import forecast
@@ -77,7 +78,7 @@ def progress(project: Project) -> ProgressReport:
         model=current.version if current else None,
         rate=round(rates[0], 1) if rates else None,
         stop=stop,
-        why="; ".join(why) or "no control has labels that a backend learns",
+        why="; ".join(why) or no_curve(project),
         controls=tuple(controls),
         notes=_notes(project),
     )
@@ -92,7 +93,7 @@ def advice(project: Project) -> StopAdvice:
         for evidence in [evidence_of(project, control)]
     }
     if not found:
-        return StopAdvice(False, "no control has labels that a backend learns")
+        return StopAdvice(False, no_curve(project))
     why = "; ".join(one.why if len(found) == 1 else f"{name}: {one.why}" for name, one in found.items())
     figures = {name: one.figures for name, one in found.items()}
     return StopAdvice(all(one.stop for one in found.values()), why, figures)
@@ -101,11 +102,13 @@ def advice(project: Project) -> StopAdvice:
 def progress_line(project: Project) -> str:
     """Return one line for `hitl status`: what is still to come, and the saving so far; of the control for which most
     is still to come."""
-    if project.store.models.current(project.name) is None:
-        return "no model yet: its first one starts the curve"
+    if not project.learned:
+        return no_curve(project)
+    if not project.store.models.all(project.name):
+        return f"no model yet; {OFF}" if blind_off(project) else "no model yet: its first one starts the curve"
+    if why := no_model(project):
+        return f"no curve to look along: {why}"
     found = progress(project)
-    if not found.controls:
-        return found.why
 
     def expected(one: ControlProgress) -> float:
         return float((one.gain or {}).get("value") or 0.0)
@@ -146,6 +149,7 @@ def _control(project: Project, evidence: Evidence, pace: Callable[[int], float |
             blind=len(evidence.gold.blind),
             points=POINTS,
             rate=rate,
+            lacking=lacking(project),
         ),
         saved=found.sentence(),
     )
@@ -163,7 +167,7 @@ def _curve(evidence: Evidence) -> Curve | None:
 def _saving(project: Project, evidence: Evidence) -> Saving:
     blind = len(evidence.gold.blind)
     if evidence.active is None:
-        return Saving(Said.UNKNOWN, blind=blind, why="no model has been measured on labelled blind tasks yet")
+        return Saving(Said.UNKNOWN, blind=blind, why=unmeasured(project, evidence.control, blind))
     if evidence.rivals is None:
         return Saving(Said.UNKNOWN, evidence.labels, blind, why=why_none(project, evidence.control, evidence.gold))
     return saving(evidence.rivals)
@@ -227,7 +231,11 @@ def _pace(project: Project) -> Callable[[int], float | None]:
 
 def _notes(project: Project) -> tuple[str, ...]:
     """Say what limits the figures."""
+    if not project.learned:
+        return (no_curve(project),)
     found = ["labels are those in training; the blind sample, which any order needs for measuring, is not counted"]
+    if project.marked:
+        found.append(no_curve(project))
     current = project.store.models.current(project.name)
     if current is not None and current.metrics.get("used_weak"):
         found.append("the models also learned from weak labels: the saving is that of order and weak labels together")

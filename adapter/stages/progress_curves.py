@@ -63,14 +63,17 @@ def evidence_of(project: Project, control: Control) -> Evidence:
     labels = int((current.metrics.get("labels") or {}).get(control.name, 0)) if current else 0
     value_of = {task.seq: value for task, value in gold.blind}
     nothing = Evidence(control, gold, remembered, labels)
-    if not remembered or not value_of or current is None:
+    if not remembered or not value_of:
         return nothing
-    present = next((one for one in remembered if one.version == current.version), remembered[-1])
+    # Where the gate has refused every candidate, these are measured all the same.
+    present = next((one for one in remembered if current and one.version == current.version), remembered[-1])
     blind = np.intersect1d(present.rows, np.fromiter(value_of, np.int64))
     if not len(blind):
         return nothing
     truth = truths(control, [value_of[int(row)] for row in blind])
-    models = _spaced([one for one in remembered if len(np.intersect1d(one.rows, blind)) == len(blind)])
+    # The present model comes last: it stands for its number of labels, not a candidate that was refused.
+    others = [one for one in remembered if one is not present]
+    models = _spaced([one for one in [*others, present] if len(np.intersect1d(one.rows, blind)) == len(blind)])
     # Blind tasks without a label: other unlabelled tasks are no random ones, the order has taken the hard ones.
     outside = np.setdiff1d(present.blind, np.fromiter(value_of, np.int64))
     for one in models:

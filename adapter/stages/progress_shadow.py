@@ -24,6 +24,7 @@ from adapter.core.stopping import Codes
 from adapter.kinds import label_kind_of
 from adapter.stages.context import Project
 from adapter.stages.evidence import group_of
+from adapter.stages.progress_lacks import OFF, blind_off, no_model
 from adapter.stages.progress_seen import Rows, catch_up, decisions, watched
 from adapter.stages.progress_standins import MODELS, StandIns, cost, draw, jobs_of, measured
 from adapter.stages.reports import Report
@@ -143,12 +144,12 @@ def _not_due(project: Project, control: Control, gold: Gold) -> str:
         return "`stop.shadow` is false"
     n = min(len(gold.blind), MOST_BLIND)
     if n < LEAST_TASKS:
-        return f"{n} of {LEAST_TASKS} labelled blind tasks"
+        return OFF if blind_off(project) else f"{n} of {LEAST_TASKS} labelled blind tasks"
     if len({repr(value) for _, value in gold.blind}) < 2:
         return "the blind tasks all have one label"
     current = project.store.models.current(project.name)
     if current is None:
-        return "there is no model yet"
+        return no_model(project)
     before = _note(project).get(control.name) or {}
     if before.get("labels") == list(control.labels) and "stand_ins" in before and n < GROWTH * int(before.get("n", 0)):
         return f"measured with {before['n']} blind tasks, {n} now"

@@ -7,10 +7,15 @@ import math
 from adapter.core.learning_curve import LEAST_TASKS, Curve, Estimate
 
 
-def forecast(curve: Curve | None, *, labels: int, left: int, blind: int, points: float, rate: float | None) -> str:
+def forecast(
+    curve: Curve | None, *, labels: int, left: int, blind: int, points: float, rate: float | None, lacking: str = ""
+) -> str:
     """Say how many labels bring `points` more accuracy (.01 for one point). labels: of the present model. left: tasks
-    without a label. blind: labelled blind tasks. rate: labels an hour, None if unknown."""
+    without a label. blind: labelled blind tasks. rate: labels an hour, None if unknown. lacking: why
+    nothing can be said, whatever is labelled."""
     if curve is None or not labels:
+        if lacking:
+            return f"what more labels bring cannot be said ({lacking})"
         if blind < LEAST_TASKS:
             return f"what more labels bring cannot be said yet ({blind} labelled blind tasks, {LEAST_TASKS} are needed)"
         return "what more labels bring cannot be said yet (the curve is too short)"

@@ -6,7 +6,7 @@ A kill between the three leaves an intent, which the next push completes by look
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,7 +90,7 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
         stop = advice(project)
         if stop.stop:
             return 0, f"no new tasks (stop.act: pause): {stop.why}"
-    rows = _fresh(project, room)
+    rows, failed = _fresh(project, room)
     if not rows:
         return 0, "every task of the pool has been pushed, labelled, or is a copy of one that was"
     start = max((p.priority for p in project.store.ledger.placements(project.name)), default=0)
@@ -101,18 +101,27 @@ def _top_up(project: Project, platform_id: int) -> tuple[int, str]:
         intents = _within(intents, room)
     project.store.ledger.intend(project.name, intents)
     _send(project, platform_id, intents)
-    return len(intents), ""
+    return len(intents), failed
 
 
-def _fresh(project: Project, room: int) -> list[Ranked]:
-    """Return the next `room` rows of the ranking that were not pushed yet; rank anew when it has run dry."""
+def _fresh(project: Project, room: int) -> tuple[list[Ranked], str]:
+    """Return the next `room` rows of the ranking that were not pushed yet; rank anew when it runs dry. Where that
+    fails, return the rows that are left, and why it failed; raise what it raised where none are."""
     placed = {p.task_id for p in project.store.ledger.placements(project.name) if not p.gone}
-    for attempt in (0, 1):
-        rows = [row for row in project.store.rankings.current(project.name) if row.task_id not in placed]
-        if len(rows) >= room or attempt:
-            return rows[:room]
+
+    def waiting() -> list[Ranked]:
+        return [row for row in project.store.rankings.current(project.name) if row.task_id not in placed]
+
+    rows = waiting()
+    if len(rows) >= room:
+        return rows[:room], ""
+    try:
         rank(project)
-    return []
+    except Exception as error:  # of the author's strategy, functions or backend: people go on with the old order
+        if not rows:
+            raise
+        return rows, f"the ranking failed, these are the last tasks of the one before: {error}"
+    return waiting()[:room], ""
 
 
 def _within(intents: list[Intent], left: int) -> list[Intent]:
@@ -152,19 +161,25 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     Blind tasks never get one, nor do gold tasks while they measure somebody. All predictions of a version are in
     before the switch, so switching back is one call.
     """
-    judge = current_judge(project)
+    current = project.store.models.current(project.name)
     waiting = open_placements(project)
     tasks = {task.id: task for task in project.store.tasks.get(project.name, [p.task_id for p in waiting])}
     measured = project.store.projects.notes(project.name, GOLD_NOTE).get(GOLD_NOTE, {})
     visible = [p for p in waiting if not p.blind and p.task_id in tasks and p.task_id not in measured]
-    version, answers = _answers(project, judge, [tasks[p.task_id] for p in visible])
+    weak = {} if current is not None else _weak(project)
+    version = current.version if current is not None else next(reversed([v for v, _ in weak.values()]), None)
     if version is None:
         return 0, None
     stored = project.store.ledger.predicted(project.name, version)
-    missing = [(placement, row) for row, placement in enumerate(visible) if placement.task_id not in stored]
+    missing = [placement for placement in visible if placement.task_id not in stored]
     created = 0
-    if missing:
-        created = _store_predictions(project, there.id, version, missing, answers)
+    if missing:  # a model is loaded, and asked, about these alone: its answers may take long, or cost money
+        asked = [tasks[placement.task_id] for placement in missing]
+        judge = current_judge(project) if current is not None else None
+        if judge is not None and judge.version != version:
+            return 0, None  # another one was promoted this moment: the next push shows it
+        answers = _answers(judge, weak, asked)
+        created = _store_predictions(project, there.id, version, [(p, row) for row, p in enumerate(missing)], answers)
     if created and project.tiers.ids:  # a tier's first pre-labels are shown after a switch of their own
         there = project.platform.project(there.id)
     if project.settings.mode == "in-place":
@@ -178,18 +193,17 @@ def prelabel_open(project: Project, there: PlatformProject) -> tuple[int, str | 
     return created, version
 
 
-def _answers(project: Project, judge: Judge | None, tasks: Sequence[Task]) -> tuple[str | None, Answers]:
-    """Return (version, what it says of these tasks): the model's, else that of the weak labels."""
+def _weak(project: Project) -> dict[str, tuple[str, Floats]]:
+    """Return control to the version of its weak labels and these, over the pool: what is shown before any model."""
+    found = {control.name: weak_probabilities(project, control) for control in project.learned}
+    return {name: weak for name, weak in found.items() if weak is not None}
+
+
+def _answers(judge: Judge | None, weak: Mapping[str, tuple[str, Floats]], tasks: Sequence[Task]) -> Answers:
+    """Return what the model, else the weak labels, say of these tasks."""
     if judge is not None:
-        return judge.version, judge.answers([task.data for task in tasks]) if tasks else Answers()
-    version: str | None = None
-    answers: dict[str, Floats] = {}
-    for control in project.learned:
-        weak = weak_probabilities(project, control)
-        if weak is not None:
-            version, column = weak
-            answers[control.name] = column[[task.seq for task in tasks]]
-    return version, Answers(answers)
+        return judge.answers([task.data for task in tasks])
+    return Answers({name: column[[task.seq for task in tasks]] for name, (_, column) in weak.items()})
 
 
 def _store_predictions(

@@ -160,6 +160,7 @@ def _candidates(
         committee=committee,
         alignment=None if pairs is None else pairs[open_rows],
         knowledge=further,
+        regions=known.uncertainty is not None and leads is None,
     )
 
 

@@ -16,10 +16,10 @@ from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, kept_held_out, people_labels, restored, values_by_annotator
 from adapter.stages.joint import Joint
-from adapter.vocabulary import Control, JsonObject
+from adapter.vocabulary import Consensus, Control, JsonObject
 
 MOST_LABELLED = 2_000
-"""Labelled tasks whose vectors a strategy sees: the newest."""
+"""Labelled tasks whose labels and vectors a strategy sees: those that people labelled last."""
 MOST_ALIGNED = 20_000
 """Tasks whose parts are compared where the measure has to be learned from the pool itself; the others count as fitting,
 until these are done."""
@@ -41,26 +41,36 @@ def knowledge(project: Project, leads: Control | None, found: Joint | None, stra
     if leads is None:
         return known
     known |= {"multiple": leads.multiple, "labels": leads.labels, "rare": rare(project, leads)}
-    labels = people_labels(project, leads)
-    index = project.store.tasks.index(project.name)
-    open_ids = [t for t in sorted(labels) if t in index.seq_of and not index.blind[index.seq_of[t]]][-MOST_LABELLED:]
-    if not open_ids:
+    labels = newest_labels(project, leads)
+    if not labels:
         return known
     kind = label_kind_of(leads)
-    known["targets"] = np.stack(
-        [kind.target(leads, restored(leads, labels[task_id].value)) for task_id in open_ids]
-    ).astype(np.float32)
+    known["targets"] = np.stack([kind.target(leads, restored(leads, row.value)) for row in labels.values()]).astype(
+        np.float32
+    )
     if strategy.name == "activelab" and not leads.multiple:
-        known |= _asked(project, leads, open_ids)
+        known |= _asked(project, leads, list(labels))
     return known
+
+
+def newest_labels(project: Project, control: Control) -> dict[str, Consensus]:
+    """Return task id to people's consensus outside the blind sample, of the MOST_LABELLED tasks that people labelled
+    last, in the order in which they did; a label without an annotation, such as a reviewer's, counts as the oldest."""
+    labels = people_labels(project, control)
+    index = project.store.tasks.index(project.name)
+    at = {
+        task_id: max(one.updated_at.timestamp() for one in annotations)
+        for task_id, annotations in project.store.annotations.voting(project.name).items()
+    }
+    free = [t for t in labels if t in index.seq_of and not index.blind[index.seq_of[t]]]
+    newest = sorted(free, key=lambda task_id: (at.get(task_id, 0.0), task_id))[-MOST_LABELLED:]
+    return {task_id: labels[task_id] for task_id in newest}
 
 
 def labelled_vectors(project: Project, judge: Judge | None, control: Control) -> Floats | None:
     """Return vectors of what people have labelled outside the blind sample, in the order of `knowledge`'s targets; None
     without embeddings."""
-    labels = people_labels(project, control)
-    index = project.store.tasks.index(project.name)
-    ids = [t for t in sorted(labels) if t in index.seq_of and not index.blind[index.seq_of[t]]][-MOST_LABELLED:]
+    ids = list(newest_labels(project, control))
     if not ids:
         return None
     return embedded(project, judge, [task.data for task in project.store.tasks.get(project.name, ids)])
@@ -148,4 +158,4 @@ def _alignment(project: Project, judge: Judge | None, examples: Sequence[JsonObj
     return None
 
 
-__all__ = ["embedded", "knowledge", "labelled_vectors", "pool_alignment", "rare", "strategies_of"]
+__all__ = ["embedded", "knowledge", "labelled_vectors", "newest_labels", "pool_alignment", "rare", "strategies_of"]

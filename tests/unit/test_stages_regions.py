@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapter.core.spans.spread import SCORE
 from adapter.errors import SettingsError
 from adapter.stages.consolidate import consolidate
 from adapter.stages.evidence import Answers, current_judge, prelabel
@@ -101,6 +102,7 @@ def test_the_most_doubtful_task_comes_first(world: Any) -> None:
     assert rows[0].score == pytest.approx(max(float(doubts[row.seq]) for row in rows))
     assert report.basis == judge.version
     assert sum(report.blend.values()) == report.ranked
+    assert set(report.blend) == {"the model is unsure of what it finds", "drawn at random"}
 
 
 def test_what_does_not_fit_the_control_is_left_out(world: Any) -> None:
@@ -142,7 +144,7 @@ def test_a_person_at_work_gets_the_same_words_and_the_model_s_own(world: Any) ->
     items, score = suggestions(space, {"text": text}, {"result": [first]}, None)
     assert [text[i["value"]["start"] : i["value"]["end"]] for i in items] == ["Ann", "Ann"]
     assert [i["value"]["start"] for i in items] == [13, 51]
-    assert score == 1.0
+    assert score == SCORE
     model = {"labels": ["verb"], "value": {"start": 4, "end": 7}, "score": 0.6}
     items, score = suggestions(space, {"text": text}, {"result": [first]}, lambda *_: [model, model])
     assert [i["value"]["start"] for i in items] == [4, 13, 51]
