@@ -31,7 +31,7 @@ from adapter.core.calibration import tempered
 from adapter.core.calibration_blind import Labelled, calibrate
 from adapter.core.calibration_error import expected_calibration_error
 from adapter.core.calibration_fit import row_losses
-from adapter.ports import Floats
+from adapter.ports import Floats, Preparing
 from adapter.training.validate import cross_validate
 from benchmarks.datasets import AG_NEWS, ag_news
 from benchmarks.measure import save
@@ -93,6 +93,8 @@ class Run:
     def train(self, rows: Any) -> Any:
         """Return a backend that learned from these rows."""
         backend: Any = build(self.path, (self.data.field,), {})
+        if isinstance(backend, Preparing):
+            backend.prepare(self.examples(self.pool), seed=self.seed)
         weights = np.ones(len(rows), np.float32)
         targets = self.data.targets[rows]
         backend.fit(self.examples(rows), targets, weights=weights, multiple=False, seed=self.seed)
@@ -127,6 +129,7 @@ class Run:
             False,
             FOLDS,
             self.seed,
+            pool=self.examples(self.pool),
         ).probabilities
 
 

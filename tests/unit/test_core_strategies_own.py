@@ -52,6 +52,9 @@ def test_a_name_without_a_colon_is_one_that_comes_with_the_adapter() -> None:
     assert load_strategy("margin").name == "margin"
     with pytest.raises(SettingsError, match=r"there is no strategy 'bagde'.*Did you mean 'badge'"):
         load_strategy("bagde")
+    with pytest.raises(SettingsError) as refused:
+        load_strategy("bagde", where="--strategy")
+    assert refused.value.where == "--strategy"
 
 
 @pytest.mark.parametrize(

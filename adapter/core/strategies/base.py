@@ -245,13 +245,14 @@ def names() -> list[str]:
     return sorted(_shipped())
 
 
-def get(name: str) -> Strategy:
-    """Return a strategy that comes with the adapter. Raises SettingsError with the nearest name."""
+def get(name: str, *, where: str = "rank.strategy") -> Strategy:
+    """Return a strategy that comes with the adapter. where: the key or option, for messages. Raises SettingsError with
+    the nearest name."""
     known = _shipped()
     if name not in known:
         raise SettingsError(
             f"there is no strategy '{name}'",
-            where="rank.strategy",
+            where=where,
             remedy=f"{nearest(name, known)} One of your own is written `module:function` or `file.py:function`.",
         )
     return known[name]

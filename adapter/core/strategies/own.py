@@ -21,7 +21,7 @@ def load_strategy(spec: str, folder: Path | None = None, *, where: str = WHERE) 
     """
     place, colon, name = spec.rpartition(":")
     if not colon:
-        return get(spec)
+        return get(spec, where=where)
     if not place or not name.isidentifier():
         raise FunctionsError(
             f"{spec!r} names no strategy", where=where, remedy="Write `module:function`, or `file.py:function`."
