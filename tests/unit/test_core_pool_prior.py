@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapter.core.pool_prior import LEAST, UNIT, root_of
-from backends.head import Head, fit_head
+from backends.head import ERRORS_FROM, Head, _HeldOut, _worth, fit_head
 
 SCALES = np.geomspace(1.0, 0.03, 24)
 
@@ -89,3 +90,28 @@ def test_the_prior_is_folded_into_coefficients_that_are_saved_as_ever() -> None:
     assert np.allclose(found.predict(rows), turned.predict((rows @ root).astype(np.float32)), atol=1e-5)
     again = Head.from_parts({"head": found.meta()}, found.arrays())
     assert np.array_equal(again.predict(rows), found.predict(rows))
+
+
+def held(loss: float, wrong: Sequence[float]) -> _HeldOut:
+    return _HeldOut(1.0, loss, np.asarray(wrong, np.float64))
+
+
+def test_with_few_held_out_examples_the_loss_decides_whether_to_lean() -> None:
+    same = [0.0, 1.0] * 30
+    assert _worth(held(9.0, same), held(10.0, same))
+    assert not _worth(held(10.0, same), held(9.0, same))
+
+
+def test_with_many_fewer_errors_must_show_too() -> None:
+    """Hard examples lose less under the prior even where the head is right no more often."""
+    n = ERRORS_FROM
+    some = np.zeros(n)
+    some[:60] = 1.0
+    better, hardly, worse = some.copy(), some.copy(), some.copy()
+    better[:9] = 0.0
+    hardly[:30], hardly[60:88] = 0.0, 1.0
+    worse[60:70] = 1.0
+    assert _worth(held(9.0, better.tolist()), held(10.0, some.tolist()))
+    assert not _worth(held(9.0, hardly.tolist()), held(10.0, some.tolist()))
+    assert not _worth(held(9.0, worse.tolist()), held(10.0, some.tolist()))
+    assert not _worth(held(9.0, some.tolist()), held(10.0, some.tolist()))
