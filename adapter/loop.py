@@ -123,7 +123,8 @@ class LoopRunner:
         """Rank what changed since the last ranking, then push until the work window is full.
 
         A ranking that takes long (a new model looks at a large pool for the first time) goes on beside; meanwhile
-        people get the next tasks of the order that stands, or where there is none yet, tasks drawn at random.
+        people get the next tasks of the order that stands, or where there is none yet, tasks drawn at random. Where the
+        ranking fails they go on with the order that stands too.
         """
         ranked = True
         if self._ranking is None or not self._ranking.is_alive():
@@ -138,7 +139,7 @@ class LoopRunner:
             ranked = came[0] if came else True
         if self._ranking.is_alive():
             ranked = self._guarded("rank", threading.Lock(), self._stand_in)
-        return ranked and self._guarded("push", self._desk, self._push)
+        return self._guarded("push", self._desk, self._push if ranked else self._push_standing) and ranked
 
     def consolidate(self) -> bool:
         """Run labeling functions on what is new to them, then consolidate if any vote changed."""
@@ -183,6 +184,12 @@ class LoopRunner:
         if self.project.store.rankings.current(self.name, limit=1):
             return True
         return self._run("rank", lambda: self._stages["rank"](self.project, hurry=True))
+
+    def _push_standing(self) -> bool:
+        """Push although the ranking failed, if an order stands."""
+        if not self._standing or not self.project.store.rankings.current(self.name, limit=1):
+            return False
+        return self._push()
 
     def _push(self) -> bool:
         def push() -> Any:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from adapter.ports import Floats
 from backends.head import CALIBRATE_FROM, NEVER, Head
@@ -65,7 +66,7 @@ def fit_cnn(
         y = torch.as_tensor(targets[:, seen], dtype=torch.float32, device=device)
         w = torch.as_tensor(weights / weights.mean(), dtype=torch.float32, device=device)
         held = len(set(keys)) >= CALIBRATE_FROM
-        folds = np.full(len(images), -1)
+        folds: npt.NDArray[np.int64] = np.full(len(images), -1, np.int64)
         if former is not None:
             folds = np.asarray(folds_on(keys, targets.argmax(axis=1).tolist(), known, PARTS), np.int64)
         elif held:

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from adapter.artifacts.errors import Gone
 from adapter.bundle import Bundle
 from adapter.core.heldout import HeldOut
+from adapter.errors import ModelError
 from adapter.kinds import kind_of, label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
@@ -56,11 +58,19 @@ class Judge:
 
 
 def current_judge(project: Project) -> Judge | None:
-    """Load the current model; None while there is none. Raises ModelError on damaged files."""
+    """Load the current model; None while there is none. Raises ModelError on files that are damaged or gone."""
     current = project.store.models.current(project.name)
     if current is None:
         return None
-    folder = project.artifacts.get_folder(current.uri)
+    try:
+        folder = project.artifacts.get_folder(current.uri)
+    except Gone as error:
+        name = project.name
+        raise ModelError(
+            f"the files of model {current.version} are gone",
+            where=f"project '{name}'",
+            remedy=f"`hitl train {name}` makes a new one, `hitl model rollback {name}` goes back to the one before.",
+        ) from error
     controls = (*project.learned, *project.marked)
     return Judge(current.version, Bundle.load(folder, controls=controls, places=project.places))
 
@@ -87,12 +97,12 @@ def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats]
     """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without
     any."""
     chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(control.name)
-    if not chosen or not chosen.get("version"):
-        return None
+    if not chosen or not chosen.get("version") or chosen.get("of", list(control.labels)) != list(control.labels):
+        return None  # none, or made before the label config changed
     total = project.store.tasks.count(project.name)
     source, version = chosen["chosen"], chosen["version"]
     array: Floats = project.columns.read(project.name, WEAK, control.name, source, version, total, fill=np.nan)
-    if array.ndim != 2:
+    if array.ndim != 2 or array.shape[1] != len(control.labels):  # made before the label config changed
         return None
     return f"weak-{source}-{version[:8]}", array
 

@@ -15,6 +15,7 @@ from adapter.stages.gates import last_outcomes, paused
 from adapter.stages.progress import progress_line
 from adapter.stages.reports import Report
 from adapter.stages.train import TRAINING_NOTE, due
+from adapter.stages.train_again import told_failure
 from adapter.stages.weak_use import weak_uses
 from adapter.stages.window import left_in_budget, open_placements
 from adapter.vocabulary import JsonObject
@@ -24,8 +25,8 @@ from adapter.vocabulary import JsonObject
 class StatusReport(Report):
     """All figures of one project. accuracy: of the current model on the blind sample, with a Wilson interval. weak: the
     consolidator of functions' votes in use, by control; weak_use: what its weak labels are worth in training, in
-    words. training: how far one is, or why one is due. progress: what more labels would bring, and the saving so
-    far. calibration: what a confidence means, by control."""
+    words. training: how far one is, how it failed, or why one is due. progress: what more labels would bring, and
+    the saving so far. calibration: what a confidence means, by control."""
 
     project: str
     platform_id: int | None
@@ -90,7 +91,7 @@ def status(project: Project) -> StatusReport:
         annotators=totals.annotators,
         labelled={c.name: len(people_labels(project, c)) for c in project.space.controls},
         undecided={c.name: sum(r.control == c.name and r.value is None for r in rows) for c in project.space.controls},
-        budget_left=None if budget is None else left_in_budget(project, budget),
+        budget_left=None if budget is None else max(left_in_budget(project, budget), 0),
         model=current.version if current else None,
         models=len(store.models.all(name)),
         accuracy=_accuracy(gate),
@@ -118,12 +119,32 @@ def status(project: Project) -> StatusReport:
 
 
 def _training(project: Project, under_way: Any) -> str:
-    """Say how far a training is, or why one is due."""
+    """Say how far a training is, how often it failed, or why one is due."""
     if under_way and under_way.get("step"):
         return f"under way: {under_way['step']} ({under_way['done']} of {under_way['total']} steps)"
     if under_way:
         return "under way: reading what it learns from"
-    return due(project) or "not due"
+    return told_failure(project) or due(project) or _not_due(project)
+
+
+def _not_due(project: Project) -> str:
+    """Say what a training waits for."""
+    policy, store = project.settings.train, project.store
+    controls = (*project.learned, *project.marked)
+    if not controls:
+        return "not due: no control has a model, people label alone"
+    free = {c.name: [r for t, r in people_labels(project, c).items() if not project.is_blind(t)] for c in controls}
+    most = max(len(rows) for rows in free.values())
+    if not store.models.all(project.name) and most < policy.min_labels:
+        text = f"not due: {most} labels outside the blind sample, {policy.min_labels} are needed"
+        names = {control.name for control in controls}
+        undecided = sum(row.value is None and row.control in names for row in store.consensus.all(project.name))
+        if undecided:
+            text += f"; {undecided} are undecided, and wait for one more person (`consolidate.people_threshold`)"
+        return text
+    if all(len({repr(row.value) for row in rows}) < 2 for rows in free.values()):
+        return "not due: people have used only one label so far"
+    return "not due"
 
 
 def _accuracy(figures: Any) -> JsonObject | None:

@@ -9,7 +9,7 @@ import numpy as np
 from adapter.core.surprise import Surprise, surprise
 from adapter.kinds import label_kind_of
 from adapter.stages.context import Project
-from adapter.stages.evidence import people_labels
+from adapter.stages.evidence import digest, people_labels
 from adapter.vocabulary import Control
 
 MOST = 500
@@ -25,7 +25,7 @@ def drifted(project: Project, since: datetime) -> str | None:
     current = project.store.models.current(project.name)
     if current is None or not policy.drift:
         return None
-    key = f"{current.version} {project.store.annotations.digest(project.name)}"
+    key = _state(project, current.version, since)
     known = _seen.get(project.name)
     if known is not None and known[0] == key:
         return known[1]
@@ -40,6 +40,22 @@ def drifted(project: Project, since: datetime) -> str | None:
             break
     _seen[project.name] = (key, said)
     return said
+
+
+def _state(project: Project, version: str, since: datetime) -> str:
+    """Return a digest of all that the answer depends on. Labels come before their consensus, and a new model's
+    probabilities after its training: a look that was too early must not be the last."""
+    store, name = project.store, project.name
+    total = store.tasks.count(name)
+    labels = [
+        (control.name, [(task_id, row.value) for task_id, row in people_labels(project, control).items()])
+        for control in project.learned
+    ]
+    missing = [
+        project.columns.missing(name, "probabilities", control.name, "model", version, total)
+        for control in project.learned
+    ]
+    return digest(version, since.isoformat(), store.annotations.digest(name), labels, missing)
 
 
 def surprise_of(project: Project, control: Control, version: str, since: datetime) -> Surprise | None:

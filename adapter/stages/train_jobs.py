@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adapter.artifacts.errors import Gone
 from adapter.backend_loading import build
+from adapter.errors import StoreError
 from adapter.kinds import label_kind_of
 from adapter.ports import Floats, Preparing
 from adapter.stages.context import Project
 from adapter.stages.evidence import group_of, people_labels, restored, tipped_by_model, weak_probabilities
 from adapter.training import ControlJob, RegionJob, TrainJob
-from adapter.vocabulary import Control, JsonObject, Task, Value
+from adapter.vocabulary import Control, JsonObject, ModelVersion, Task, Value
 
 MOST_POOL = 5_000
 """Most tasks without labels that a candidate sees."""
@@ -46,8 +48,29 @@ def train_job(project: Project, gold: Mapping[str, Gold], fades: Mapping[str, fl
         folds=settings.flag.folds,
         seed=settings.train.seed,
         places=project.places,
-        previous=str(project.artifacts.get_folder(current.uri)) if current is not None else "",
+        previous=_folder_of(project, current),
     )
+
+
+def _folder_of(project: Project, current: ModelVersion | None) -> str:
+    """Return where the current model lies; empty where there is none, or its files are gone: a new one mends that."""
+    if current is None:
+        return ""
+    try:
+        return str(project.artifacts.get_folder(current.uri))
+    except Gone:
+        return ""
+
+
+def files_gone(project: Project, model: ModelVersion) -> bool:
+    """Whether a model's files are not there any more; a store that cannot be reached now says nothing of them."""
+    try:
+        project.artifacts.get_folder(model.uri)
+    except Gone:
+        return True
+    except StoreError:
+        return False
+    return False
 
 
 def gold_of(project: Project, control: Control) -> Gold:
@@ -86,14 +109,15 @@ def _control_job(project: Project, control: Control, gold: Gold, fade: float) ->
         weak_examples=tuple(task.data for task in weak_tasks),
         weak_targets=weak_targets,
         gate_examples=tuple(task.data for task, _ in gold.blind),
+        gate_groups=tuple(group_of([task for task, _ in gold.blind])),
         fade=fade,
         backend=project.backend_of(control).path,
         options=dict(project.backend_of(control).options),
-        pool=_pool_sample(project, control),
+        pool=pool_sample(project, control),
     )
 
 
-def _pool_sample(project: Project, control: Control) -> tuple[JsonObject, ...]:
+def pool_sample(project: Project, control: Control) -> tuple[JsonObject, ...]:
     """Return tasks of the pool, drawn at random, for a backend that learns from them without labels; none for others.
     They may be blind: nobody's label is looked at."""
     conf = project.backend_of(control)
@@ -120,6 +144,7 @@ def _region_job(project: Project, control: Control, gold: Gold) -> RegionJob:
         backend=project.backend_of(control).path,
         options=dict(project.backend_of(control).options),
         gate_examples=tuple(task.data for task, _ in gold.blind),
+        gate_groups=tuple(group_of([task for task, _ in gold.blind])),
     )
 
 

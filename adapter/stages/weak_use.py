@@ -67,7 +67,7 @@ def with_or_without(
             swapped.append(name)
             metrics[name]["weak_weight"] = metrics[name]["rival_weight"]
             metrics[name]["weak"] = metrics[name]["weak_available"] if with_weak else 0
-    used = any(about["weak_weight"] > 0 for about in metrics.values())
+    used = any(about.get("weak_weight", 0) > 0 for about in metrics.values())  # regions have none
     result = replace(result, metrics={**result.metrics, "controls": metrics}, used_weak=used)
     if not swapped:
         return result, uses

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adapter.core.spans.candidates import CROSSING, EXACT, LONGER, MISSED, SHORTER, Marks, candidates
-from adapter.core.spans.sequence import SpanConsensus, consolidate_spans
+from adapter.core.spans.sequence import PRECISION, SpanConsensus, consolidate_spans
 
 Row = tuple[int, int, float, float, int]  # line, who, start, end, label
 
@@ -107,11 +107,11 @@ class TestConsolidate:
 
     def test_a_person_alone_has_the_precision_that_is_assumed(self) -> None:
         found = there(fit([(0, 0, 0, 5, 0)], [[0]]))
-        assert found[0, 0, 5] == pytest.approx(0.87, abs=0.03)
+        assert found[0, 0, 5] == pytest.approx(PRECISION, abs=0.01)
 
     def test_many_marks_of_one_person_prove_nothing(self) -> None:
         found = there(fit([(line, 0, 0, 5, 0) for line in range(200)], [[0]] * 200))
-        assert found[0, 0, 5] == pytest.approx(0.87, abs=0.03)
+        assert found[0, 0, 5] == pytest.approx(PRECISION, abs=0.01)
 
     def test_gold_fixes_the_truth_and_teaches(self) -> None:
         rows: list[Row] = []

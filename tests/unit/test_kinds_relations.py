@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from adapter.kinds.base import Given, RegionKind, Tag
 from adapter.kinds.relations import KIND
 from adapter.kinds.samples import samples
 from adapter.label_studio.label_config import parse_label_config
+from adapter.policies import ConsolidatePolicy
 from adapter.vocabulary import Control, JsonObject, Value
 
 CONFIG = """<View><Image name="img" value="$image"/>
@@ -279,6 +281,15 @@ class TestConsensus:
     def test_one_person_alone_is_less_certain_than_two(self) -> None:
         one = value(rel(MAN, HORSE, "rides"))
         assert self.merged(ann=one).certainty < self.merged(ann=one, bob=one).certainty
+
+    @pytest.mark.parametrize("labels", [1, 2, 8, 20])
+    @pytest.mark.parametrize("multiple", [False, True])
+    def test_one_person_alone_is_believed_however_many_labels_there_are(self, labels: int, multiple: bool) -> None:
+        names = ("rides", *(f"l{number}" for number in range(1, labels)))
+        control = replace(CONTROL, labels=names, multiple=multiple)
+        merged = self.merged(control, ann=value(rel(MAN, HORSE, "rides"), control=control))
+        assert merged.value is not None
+        assert merged.certainty >= ConsolidatePolicy().people_threshold
 
     def test_the_order_of_people_and_tasks_does_not_matter(self) -> None:
         votes = {

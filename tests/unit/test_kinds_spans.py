@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from adapter.errors import LabelError
 from adapter.kinds.base import Given, Tag
 from adapter.kinds.spans import KIND
+from adapter.policies import ConsolidatePolicy
 from adapter.vocabulary import Control, Value
 
 LABELS = ("PER", "LOC", "ORG")
@@ -271,6 +274,28 @@ class TestConsensus:
         merged = KIND.consensus(TEXT, votes, Given()).merged["t0"]
         assert places(merged.value) == [(0, 5, "PER"), (9, 12, "LOC")]
         assert 0.75 < merged.certainty < 0.95
+
+    @pytest.mark.parametrize("labels", [1, 2, 4, 8, 20])
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_one_person_alone_is_believed_however_many_labels_there_are(self, labels: int, nested: bool) -> None:
+        names = tuple(f"L{number}" for number in range(labels))
+        control = replace(TEXT, labels=names)
+        ends = (20, 7) if nested else (5, 7)
+        rows = [
+            {"a": spans((0, ends[0], names[n % labels]), (6, ends[1], names[(n + 1) % labels]), control=control)}
+            for n in range(60)
+        ]
+        found = KIND.consensus(control, crowd(*rows), Given()).merged
+        assert all(found[task].value for task in found)
+        assert min(merged.certainty for merged in found.values()) >= ConsolidatePolicy().people_threshold
+
+    def test_more_labels_do_not_make_what_two_people_mark_less_certain(self) -> None:
+        certainty = []
+        for k in (2, 4, 8, 20):
+            control = replace(TEXT, labels=("PER", *(f"L{number}" for number in range(1, k))))
+            one = spans((0, 5, "PER"), control=control)
+            certainty.append(KIND.consensus(control, crowd({"a": one, "b": one}), Given()).merged["t0"].certainty)
+        assert all(later >= earlier - 0.01 for earlier, later in pairwise(certainty))
 
     def test_nothing_to_mark_is_a_consensus(self) -> None:
         merged = KIND.consensus(TEXT, crowd({"a": (), "b": (), "c": ()}), Given()).merged["t0"]

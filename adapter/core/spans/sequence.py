@@ -36,7 +36,7 @@ _INVENTED = RECALL * (1 - PRECISION) / PRECISION  # where there are as many plac
 _HOW = np.array([0.85, 0.05, 0.07, 0.03])  # assumed shares of exact, longer, shorter and crossing marks
 _WAYS = np.array([1.0, 8.0, 4.0, 8.0])  # in how many ways a mark of a few words can be so
 _DENSITY = np.log(0.1)  # chance that a place holds a candidate, about one in ten words
-_EXTRA = np.log(1e-3)  # chance of a mark that nothing explains
+_EXTRA = np.log(4e-3)  # chance of a mark that nothing explains; its label is any, all alike
 _LONGEST_ODDS = 20.0  # most unmarked places that a marked one stands for
 _ROUNDS, _TOLERANCE = 200, 1e-4
 
@@ -70,7 +70,8 @@ def consolidate_spans(marks: Marks, people: list[str], k: int) -> SpanConsensus:
     assumptions above. Candidates of one stretch exclude each other: each set that does not overlap is weighed. The same
     words elsewhere count as prior for label and existence. What nobody marked is no candidate: each stands for
     1 / P(somebody marks it) places, as in capture and recapture (Horvitz and Thompson 1952). Candidates that only one
-    person saw teach nothing. people: p names; their order, and that of marks, does not matter.
+    person saw teach nothing, and are there as surely as that person's marks stand for something. people: p names; their
+    order, and that of marks, does not matter.
     """
     found = candidates(marks)
     c = len(found.line)
@@ -110,6 +111,11 @@ class _Model:
         self.stretches = int(found.set_stretch.max()) + 1
         hits = np.bincount(found.row_candidate[self.hit], minlength=self.c)
         exact = np.bincount(found.row_candidate[found.row_how == EXACT], minlength=self.c)
+        # Where only one person was asked, a mark is explained: as something, or as nothing as often as people invent.
+        empty = np.bincount(found.member_set, minlength=len(found.set_stretch)) == 0
+        alone = np.zeros(self.stretches, bool)
+        alone[found.set_stretch[found.member_set]] = asked[found.member] == 1
+        self.excluded = empty & alone[found.set_stretch]
         self.used: Doubles = np.where(found.known == -1, exact / np.maximum(hits, 1), found.known >= 0)
         odds = np.where(self.hit, np.log(RECALL / _INVENTED), np.log((1 - RECALL) / (1 - _INVENTED)))
         against = np.bincount(found.row_candidate, weights=-odds, minlength=self.c)
@@ -211,7 +217,10 @@ class _Model:
 
         reading = np.zeros(len(f.set_stretch))
         np.add.at(reading, f.member_set, whole[f.member])
-        reading += _EXTRA * np.bincount(f.extra_set, minlength=len(reading))
+        # As every other mark it has one of k labels: without that, the more labels there are, the less a mark would
+        # speak for what it marks.
+        reading += (_EXTRA - np.log(k)) * np.bincount(f.extra_set, minlength=len(reading))
+        reading[self.excluded] = -np.inf
         best = np.full(self.stretches, -np.inf)
         np.maximum.at(best, f.set_stretch, reading)
         chance = np.exp(reading - best[f.set_stretch])

@@ -149,11 +149,13 @@ def _clusters(
 
 
 def _decide(control: Control, cluster: _Cluster, accuracy: Mapping[str, float]) -> None:
-    """Set direction and labels, each with its probability and whether it is tied."""
+    """Set direction and labels, each with its probability and whether it is tied. accuracy: how often a person is right
+    about the whole of it; the parts, direction and each question of labels, share the errors."""
     if cluster.truth is not None:
         cluster.direction, cluster.labels = (cluster.truth[0], 1.0, False), (cluster.truth[1], 1.0, False)
         return
-    weights = {who: min(max(accuracy[who], _SURE), 1 - _SURE) for who in cluster.said}
+    parts = 1 + (len(control.labels) if control.multiple else min(len(control.labels), 1))
+    weights = {who: min(max(accuracy[who] ** (1 / parts), _SURE), 1 - _SURE) for who in cluster.said}
     cluster.direction = _vote({who: way[0] for who, way in cluster.said.items()}, _DIRECTIONS, weights)
     if not control.multiple or not control.labels:
         options: list[tuple[str, ...]] = [(label,) for label in control.labels] + [()]
