@@ -19,6 +19,7 @@ from adapter.function_checks import check_functions
 from adapter.label_studio.label_config import parse_label_config
 from adapter.labeling import LabelingFunction, discover, llm
 from adapter.settings import EngineSettings, LlmSettings
+from adapter.stages.function_votes import votes_key
 from adapter.stages.functions import functions_report
 from adapter.stages.ingest import ingest
 from adapter.stages.vote import VOTES, vote
@@ -124,12 +125,12 @@ def test_while_the_endpoint_is_down_nothing_is_stored_and_later_all_is_asked(
         first = vote(project)
         assert first.faults == {"model": 1}
         assert "refuses the key" in first.examples["model"][0]["message"]
-        version = {function.name: function.version for function in project.functions()}
-        assert project.columns.missing("spam", VOTES, "spam", "model", version["model"], 40) == [(0, 40)]
-        assert project.columns.missing("spam", VOTES, "spam", "sub", version["sub"], 40) == []
+        key = {function.name: votes_key(function, project.learned[0]) for function in project.functions()}
+        assert project.columns.missing("spam", VOTES, *key["model"], 40) == [(0, 40)]
+        assert project.columns.missing("spam", VOTES, *key["sub"], 40) == []
         server.manners.status = 0
         assert vote(project).computed == {"model": 40}
-        assert project.columns.missing("spam", VOTES, "spam", "model", version["model"], 40) == []
+        assert project.columns.missing("spam", VOTES, *key["model"], 40) == []
     finally:
         with_llm.close()
 

@@ -62,7 +62,7 @@ def test_the_budget_is_kept_with_many_at_once(server: LlmServer, tmp_path: Path,
     assert any(isinstance(outcome, Answered) for outcome in outcomes)
     assert bill(server) <= one.ledger.spent <= 0.03
     if manners == Manners():
-        assert bill(server) > 0.02
+        assert bill(server) > 0.015  # what calls under way may cost is held back meanwhile
     said = next(outcome for outcome in outcomes if isinstance(outcome, Spent))
     assert "Raise `budget`" in str(said)
 

@@ -13,6 +13,7 @@ import pytest
 from adapter import notebook
 from adapter.errors import FunctionsError, SettingsError
 from adapter.stages.consolidate import consolidate
+from adapter.stages.function_votes import votes_key
 from adapter.stages.ingest import ingest
 from adapter.stages.vote import VOTES, vote
 from adapter.vocabulary import Annotation, Consensus
@@ -65,9 +66,10 @@ def test_consolidators_are_the_stored_table(world: Any) -> None:
 
 def test_votes_keep_faults_apart_from_abstentions(world: Any) -> None:
     function = next(item for item in world.project.functions() if item.name == "begs")
-    world.project.columns.drop("spam", VOTES, "spam", "begs", function.version)
+    key = votes_key(function, world.project.learned[0])
+    world.project.columns.drop("spam", VOTES, *key)
     said = np.array([0, -1, -2] + [-1] * 197, np.int16)
-    world.project.columns.write("spam", VOTES, "spam", "begs", function.version, 0, said)
+    world.project.columns.write("spam", VOTES, *key, 0, said)
     frame = notebook.votes(world.project)
     assert frame.index[:3].tolist() == ["c0", "c1", "c2"]
     assert frame["begs"].tolist()[0] == "spam"

@@ -15,6 +15,7 @@ from adapter.settings import EngineSettings
 from adapter.stages.consolidate import consolidate
 from adapter.stages.evidence import WEAK
 from adapter.stages.flag import flag
+from adapter.stages.function_votes import votes_key
 from adapter.stages.ingest import ingest
 from adapter.stages.pull import pull
 from adapter.stages.push import push
@@ -165,7 +166,7 @@ class Voted:
 
     def votes(self, name: str) -> list[int]:
         function = next(item for item in self.project.functions() if item.name == name)
-        column = self.project.columns.read("spam", VOTES, "spam", name, function.version, TASKS, fill=-9)
+        column = self.project.columns.read("spam", VOTES, *votes_key(function, self.project.learned[0]), TASKS, fill=-9)
         return [int(vote) for vote in column]
 
 
