@@ -93,14 +93,23 @@ def pool_probabilities(project: Project, judge: Judge, control: Control) -> Floa
     return array
 
 
+def weak_column(project: Project, control: Control) -> tuple[str, str] | None:
+    """Return (consolidator, version) of a control's weak labels; None without any, or where they were made before the
+    label config changed."""
+    chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(control.name)
+    if not chosen or not chosen.get("version") or chosen.get("of", list(control.labels)) != list(control.labels):
+        return None
+    return str(chosen["chosen"]), str(chosen["version"])
+
+
 def weak_probabilities(project: Project, control: Control) -> tuple[str, Floats] | None:
     """Return (version, (n, k)) of the chosen consolidator over the pool, NaN where no function spoke; None without
     any."""
-    chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(control.name)
-    if not chosen or not chosen.get("version") or chosen.get("of", list(control.labels)) != list(control.labels):
-        return None  # none, or made before the label config changed
+    found = weak_column(project, control)
+    if found is None:
+        return None
+    source, version = found
     total = project.store.tasks.count(project.name)
-    source, version = chosen["chosen"], chosen["version"]
     array: Floats = project.columns.read(project.name, WEAK, control.name, source, version, total, fill=np.nan)
     if array.ndim != 2 or array.shape[1] != len(control.labels):  # made before the label config changed
         return None

@@ -15,7 +15,7 @@ from adapter.kinds import label_kind_of
 from adapter.kinds.base import LabelKind
 from adapter.ports import Floats
 from adapter.stages.context import Project
-from adapter.stages.evidence import WEAK, WEAK_NOTE, restored
+from adapter.stages.evidence import WEAK, restored, weak_column
 from adapter.stages.gold import ADJUDICATED, GIVEN
 from adapter.stages.review_decisions import expert_votes
 from adapter.vocabulary import Annotation, Control, Value
@@ -122,12 +122,10 @@ class ModelAnswers:
         project, name = self.project, self.control.name
         asked = ("probabilities", name, "model", version)
         if not project.columns.has(project.name, *asked):
-            chosen = project.store.projects.notes(project.name, WEAK_NOTE).get(WEAK_NOTE, {}).get(name) or {}
-            source, whole = str(chosen.get("chosen", "")), str(chosen.get("version", ""))
-            other = chosen.get("of", list(self.control.labels)) != list(self.control.labels)
-            if not whole or other or version != f"weak-{source}-{whole[:8]}":
+            weak = weak_column(project, self.control)
+            if weak is None or version != f"weak-{weak[0]}-{weak[1][:8]}":
                 return None
-            asked = (WEAK, name, source, whole)
+            asked = (WEAK, name, *weak)
         total = project.store.tasks.count(project.name)
         column: Floats = project.columns.read(project.name, *asked, total, fill=np.nan)
         return column if column.ndim == 2 else None

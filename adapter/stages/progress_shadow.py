@@ -26,7 +26,7 @@ from adapter.stages.context import Project
 from adapter.stages.evidence import group_of
 from adapter.stages.progress_lacks import OFF, blind_off, no_model
 from adapter.stages.progress_seen import Rows, catch_up, decisions, watched
-from adapter.stages.progress_standins import MODELS, StandIns, cost, draw, jobs_of, measured
+from adapter.stages.progress_standins import MODELS, StandIns, cost, draw, jobs_of, labels_in, measured
 from adapter.stages.reports import Report
 from adapter.stages.train_jobs import Gold, gold_of, pool_sample
 from adapter.training import ControlJob, TrainJob, run
@@ -169,14 +169,14 @@ def _not_due(project: Project, control: Control, gold: Gold) -> str:
 
 def _expected(project: Project, control: Control, current: ModelVersion, blind: int, counts: Sequence[int]) -> float:
     """Return about how long a measurement takes: as long for its work as the last one, or as the last training."""
-    work = _work(_labels(current, control), blind, counts)
+    work = _work(labels_in(current, control), blind, counts)
     before = _note(project).get(control.name) or {}
     if before.get("work"):
         return work * float(before["seconds"]) / float(before["work"])
     about = current.metrics.get("controls", {}).get(control.name, {})
     fits = max(len(about.get("table", ())), 1) * project.settings.flag.folds + 1
     each = float(about.get("seconds", current.metrics.get("seconds", 0.0))) / fits
-    return work * each / max(_labels(current, control), 1)
+    return work * each / max(labels_in(current, control), 1)
 
 
 def _work(labels: int, blind: int, counts: Sequence[int]) -> float:
@@ -184,10 +184,6 @@ def _work(labels: int, blind: int, counts: Sequence[int]) -> float:
     which doubles it; many parts of the blind sample are so small that starting takes as long as learning."""
     small = 3.0 * (LARGE_PARTS + 2 + 4 + BLOCKS) * min(blind, labels)
     return 2.0 * labels * cost(counts) + small
-
-
-def _labels(current: ModelVersion, control: Control) -> int:
-    return int((current.metrics.get("labels") or {}).get(control.name, 0))
 
 
 def _measure(project: Project, control: Control, gold: Gold, stop: threading.Event | None) -> int:

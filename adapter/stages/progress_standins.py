@@ -34,6 +34,11 @@ def cost(counts: Sequence[int]) -> float:
     return sum(times * count for times, count in zip(TIMES, counts, strict=True))
 
 
+def labels_in(model: ModelVersion, control: Control) -> int:
+    """Return how many of people's labels a model was trained on."""
+    return int((model.metrics.get("labels") or {}).get(control.name, 0))
+
+
 @dataclass(frozen=True, eq=False)
 class StandIns:
     """A measurement on the r rows of a shadow. version, labels: of the present model then. present: its decisions
@@ -93,7 +98,7 @@ def draw(
 ) -> Draws:
     """Draw the stand-ins' tasks and ask the present model about them and about the examples that measure. counts: of
     the stand-ins, see `MODELS`."""
-    labels = int((current.metrics.get("labels") or {}).get(control.name, 0))
+    labels = labels_in(current, control)
     index = project.store.tasks.index(project.name)
     groups = np.where(index.duplicate_of >= 0, index.duplicate_of, np.arange(len(index)))
     free = np.setdiff1d(np.flatnonzero((index.duplicate_of < 0) & ~index.blind), groups[index.blind])
@@ -241,4 +246,16 @@ def rivals(found: StandIns, blind: npt.NDArray[np.bool_], truth: Codes, outside:
     )
 
 
-__all__ = ["MODELS", "Draws", "StandIns", "cost", "draw", "jobs_of", "likelihood", "measured", "parts_of", "rivals"]
+__all__ = [
+    "MODELS",
+    "Draws",
+    "StandIns",
+    "cost",
+    "draw",
+    "jobs_of",
+    "labels_in",
+    "likelihood",
+    "measured",
+    "parts_of",
+    "rivals",
+]

@@ -23,7 +23,14 @@ from adapter.stages.evidence import Judge, current_judge, people_labels
 from adapter.stages.found_regions import pool_doubt
 from adapter.stages.function_votes import function_votes
 from adapter.stages.joint import Joint, joint
-from adapter.stages.rank_knowledge import embedded, knowledge, labelled_vectors, pool_alignment, strategies_of
+from adapter.stages.rank_knowledge import (
+    embedded,
+    knowledge,
+    labelled_vectors,
+    newest_labels,
+    pool_alignment,
+    strategies_of,
+)
 from adapter.stages.reports import RankReport
 from adapter.stages.weak import labels_of
 from adapter.vocabulary import Control, Ranked
@@ -142,9 +149,12 @@ def _candidates(
     chance = settings.rank.strategy == "random"
     found, leads = known.found, known.leads
     pairs = pool_alignment(project, judge) if "alignment" in (strategy.name, cold_start.name) else None
-    further = knowledge(project, leads, found, strategy)
-    if (strategy if known.uncertainty is not None else cold_start).vectors and project.learned:
-        further["labelled"] = labelled_vectors(project, judge, leads or project.learned[0])
+    control = leads or next(iter(project.learned), None)
+    near = control is not None and (strategy if known.uncertainty is not None else cold_start).vectors
+    labels = newest_labels(project, control) if control is not None and (near or leads is not None) else {}
+    further = knowledge(project, leads, labels, strategy)
+    if near:
+        further["labelled"] = labelled_vectors(project, judge, labels)
     committee = {}
     if found is not None:
         voices = {"functions": found.functions, "model": found.model}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from adapter.kinds import label_kind_of
 from adapter.ports import Floats
 from adapter.stages.context import Project
 from adapter.stages.evidence import Judge, kept_held_out, people_labels, restored, values_by_annotator
-from adapter.stages.joint import Joint
 from adapter.vocabulary import Consensus, Control, JsonObject
 
 MOST_LABELLED = 2_000
@@ -34,14 +33,15 @@ def strategies_of(project: Project) -> tuple[Strategy, Strategy]:
     )
 
 
-def knowledge(project: Project, leads: Control | None, found: Joint | None, strategy: Strategy) -> dict[str, Any]:
+def knowledge(
+    project: Project, leads: Control | None, labels: Mapping[str, Consensus], strategy: Strategy
+) -> dict[str, Any]:
     """Return the fields of `strategies.State` that are no arrays over the candidates. leads: the control whose
-    probabilities the strategy gets."""
+    probabilities the strategy gets; labels: people's, as `newest_labels` gives them."""
     known: dict[str, Any] = {"measure": strategy.measure}
     if leads is None:
         return known
     known |= {"multiple": leads.multiple, "labels": leads.labels, "rare": rare(project, leads)}
-    labels = newest_labels(project, leads)
     if not labels:
         return known
     kind = label_kind_of(leads)
@@ -67,13 +67,12 @@ def newest_labels(project: Project, control: Control) -> dict[str, Consensus]:
     return {task_id: labels[task_id] for task_id in newest}
 
 
-def labelled_vectors(project: Project, judge: Judge | None, control: Control) -> Floats | None:
-    """Return vectors of what people have labelled outside the blind sample, in the order of `knowledge`'s targets; None
-    without embeddings."""
-    ids = list(newest_labels(project, control))
-    if not ids:
+def labelled_vectors(project: Project, judge: Judge | None, labels: Mapping[str, Consensus]) -> Floats | None:
+    """Return vectors of labelled tasks, in their order; None without any, or without embeddings. labels: as
+    `newest_labels` gives them."""
+    if not labels:
         return None
-    return embedded(project, judge, [task.data for task in project.store.tasks.get(project.name, ids)])
+    return embedded(project, judge, [task.data for task in project.store.tasks.get(project.name, list(labels))])
 
 
 def embedded(project: Project, judge: Judge | None, examples: Sequence[JsonObject]) -> Floats | None:

@@ -46,7 +46,7 @@ def test_a_strategy_is_told_of_the_labels_that_people_gave_last(world: Any, monk
     assert list(newest_labels(project, control)) == labelled
     monkeypatch.setattr(rank_knowledge, "MOST_LABELLED", 3)
     assert list(newest_labels(project, control)) == labelled[-3:]
-    targets = knowledge(project, control, None, strategies_of(project)[0])["targets"]
+    targets = knowledge(project, control, newest_labels(project, control), strategies_of(project)[0])["targets"]
     said = [control.labels[row.argmax()] for row in targets]
     assert said == [world.gold[key] for key in labelled[-3:]]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from loop_support import trained_world, turn
 
 from adapter.core.blind import is_double
 from adapter.errors import FunctionsError, ModelError
@@ -24,26 +25,10 @@ from adapter.vocabulary import FLAG_FIELD, Flag, FlagReason, ModelState
 Make = Callable[..., Any]
 
 
-def turn(world: Any, people: int = 10) -> None:
-    """One turn of the loop with `people` annotations by each of two annotators."""
-    push(world.project)
-    world.label("ann", people)
-    world.label("bob", people)
-    pull(world.project)
-    consolidate(world.project)
-
-
 @pytest.fixture
 def trained(make_world: Make) -> Any:
     """A world with one model, from 40 annotations."""
-    world = make_world(tasks=150)
-    ingest(world.project)
-    vote(world.project)
-    consolidate(world.project)
-    turn(world)
-    turn(world)
-    assert train(world.project).promoted
-    return world
+    return trained_world(make_world)
 
 
 def test_functions_vote_once_and_only_changed_ones_again(make_world: Make) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from loop_support import in_process
 
 from adapter.core.blind import blind_order
 from adapter.errors import BackendError
@@ -22,8 +22,7 @@ from adapter.stages.progress_shadow import SHADOW_NOTE, kept_shadow, plan
 from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.train import train
-from adapter.training import TrainJob, TrainResult, child, run
-from adapter.training.result import load_result
+from adapter.training import run
 
 Make = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -31,14 +30,6 @@ SETTINGS: dict[str, Any] = {
     "stop": {"stop_set": 100, "least_labels": 20, "step": 5},
     "flag": {"folds": 2},
 }
-
-
-def in_process(job: TrainJob, folder: Path, *about: Any, **more: Any) -> TrainResult:
-    """Train here: most of these tests are not about processes."""
-    folder.mkdir(parents=True)
-    job.save(folder)
-    child.train(folder)
-    return load_result(folder, 0.1)
 
 
 @pytest.fixture(autouse=True)

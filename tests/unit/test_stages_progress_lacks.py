@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loop_support import in_process
 
 from adapter.core.gates import promotion
 from adapter.stages import train as training
@@ -16,8 +17,6 @@ from adapter.stages.progress import advice, measure_progress, progress, progress
 from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.train import train
-from adapter.training import TrainJob, TrainResult, child
-from adapter.training.result import load_result
 from adapter.vocabulary import ModelState, Outcome, Verdict
 
 Make = Callable[..., Any]
@@ -26,13 +25,6 @@ SPANS = """<View>
   <Labels name="things" toName="text"><Label value="verb"/><Label value="thing"/></Labels>
 </View>
 """
-
-
-def in_process(job: TrainJob, folder: Path, *about: Any, **more: Any) -> TrainResult:
-    folder.mkdir(parents=True)
-    job.save(folder)
-    child.train(folder)
-    return load_result(folder, 0.1)
 
 
 @pytest.fixture(autouse=True)

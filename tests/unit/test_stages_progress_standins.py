@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from loop_support import in_process
 
 from adapter.core.stopping import encode
 from adapter.stages import progress_shadow
@@ -30,8 +30,6 @@ from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.train import train
 from adapter.stages.train_jobs import gold_of
-from adapter.training import TrainJob, TrainResult, child
-from adapter.training.result import load_result
 
 Make = Callable[..., Any]
 SETTINGS: dict[str, Any] = {
@@ -39,14 +37,6 @@ SETTINGS: dict[str, Any] = {
     "stop": {"stop_set": 100, "least_labels": 20, "step": 5},
     "flag": {"folds": 2},
 }
-
-
-def in_process(job: TrainJob, folder: Path, *about: Any, **more: Any) -> TrainResult:
-    """Train here: these tests are not about processes."""
-    folder.mkdir(parents=True)
-    job.save(folder)
-    child.train(folder)
-    return load_result(folder, 0.1)
 
 
 @pytest.fixture

@@ -9,43 +9,24 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loop_support import trained_world, turn
 
 import adapter.stages.train as training
 from adapter.errors import BackendError
 from adapter.loop import TRAIN_REQUESTED, LoopRunner, default_stages
-from adapter.stages.consolidate import consolidate
 from adapter.stages.evidence import HELD_OUT_NOTE
 from adapter.stages.flag import flag
-from adapter.stages.ingest import ingest
-from adapter.stages.pull import pull
-from adapter.stages.push import push
 from adapter.stages.status import status
 from adapter.stages.train import due, stop_training, train
-from adapter.stages.vote import vote
 from adapter.training import run
 
 Make = Callable[..., Any]
 
 
-def turn(world: Any, people: int = 10) -> None:
-    push(world.project)
-    world.label("ann", people)
-    world.label("bob", people)
-    pull(world.project)
-    consolidate(world.project)
-
-
 @pytest.fixture
 def trained(make_world: Make) -> Any:
     """A world with one model, from 40 annotations."""
-    world = make_world(tasks=150, flag={"min_labels": 10})
-    ingest(world.project)
-    vote(world.project)
-    consolidate(world.project)
-    turn(world)
-    turn(world)
-    assert train(world.project).promoted
-    return world
+    return trained_world(make_world, flag={"min_labels": 10})
 
 
 @pytest.fixture

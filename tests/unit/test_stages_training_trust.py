@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loop_support import trained_world, turn
 
 import adapter.stages.train as training
 from adapter.errors import BackendError
 from adapter.stages.consolidate import consolidate
 from adapter.stages.evidence import Judge
-from adapter.stages.ingest import ingest
 from adapter.stages.pull import pull
 from adapter.stages.push import push
 from adapter.stages.rank import rank
 from adapter.stages.surprises import drifted
 from adapter.stages.train import due, gold_of, train
 from adapter.stages.train_jobs import train_job
-from adapter.stages.vote import vote
 from adapter.stages.weak_use import with_or_without
 from adapter.training import run
 from adapter.training.result import Rival, TrainResult
@@ -35,25 +34,10 @@ BOTH = """<View>
 """
 
 
-def turn(world: Any, people: int = 10, **options: Any) -> None:
-    push(world.project)
-    world.label("ann", people, **options)
-    world.label("bob", people, **options)
-    pull(world.project)
-    consolidate(world.project)
-
-
 @pytest.fixture
 def trained(make_world: Make) -> Any:
     """A world with one model, from 40 annotations."""
-    world = make_world(tasks=150)
-    ingest(world.project)
-    vote(world.project)
-    consolidate(world.project)
-    turn(world)
-    turn(world)
-    assert train(world.project).promoted
-    return world
+    return trained_world(make_world)
 
 
 def test_weak_labels_of_one_control_are_judged_beside_a_control_of_regions(make_world: Make, tmp_path: Path) -> None:
